@@ -1,0 +1,60 @@
+# checkup-gateway: `make run` shows the main job, `make test` proves it. Each does all of its own set-up.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: setup run test check bench lock fuzz clean
+.DEFAULT_GOAL := run
+
+$(VENV)/.service: requirements/service.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "Python 3.11 to 3.13 is needed; set PYTHON=..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian, apt install python3-venv"; exit 1; }
+	@echo "setup: installing the service (locked, with hashes)"
+	@$(PIP) --require-hashes -r requirements/service.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.service
+	@echo "setup: installing the development tools (locked, with hashes)"
+	@$(PIP) --require-hashes -r requirements/dev.lock
+	@touch $@
+
+.venv-fhir/.ready: requirements/fhir-server.lock
+	@echo "setup: installing the FHIR server into its own environment (locked, with hashes)"
+	@test -x .venv-fhir/bin/python || $(PYTHON) -m venv .venv-fhir
+	@.venv-fhir/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fhir-server.lock
+	@touch $@
+
+setup: $(VENV)/.dev .venv-fhir/.ready
+
+run: $(VENV)/.service .venv-fhir/.ready
+	@$(BIN)/checkup-gateway demo
+
+test: setup
+	@tests/debian.sh
+	@$(MAKE) --no-print-directory check
+	@$(BIN)/pytest -n 2 --dist loadgroup
+
+check: $(VENV)/.dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+bench: setup
+	@$(BIN)/python -m tools.bench
+
+fuzz: $(VENV)/.dev
+	@$(BIN)/python -m tools.fuzz $(FUZZ)
+
+lock:
+	@for set in service:build dev:dev; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    pyproject.toml --group $${set#*:} -o requirements/$${set%:*}.lock; done
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --group fhir-server -o requirements/fhir-server.lock
+
+clean:
+	@rm -rf $(VENV) .venv-fhir .run

@@ -1,0 +1,1 @@
+"""One file per device family, each ending in `DRIVER = Driver(...)`; imports protocol only."""

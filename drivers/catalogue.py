@@ -1,0 +1,109 @@
+"""What a driver declares, and how every driver is found."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from pkgutil import iter_modules
+from typing import Literal
+
+import drivers
+from drivers.dialogue import Dialogue, Settings
+from protocol.errors import MalformedValue
+from protocol.framing import Frame, Framer
+from protocol.readings import Event, Kind, Measure, Reading
+
+Grade = Literal["A", "B", "C"]
+Provenance = Literal["captured", "document", "constructed"]
+PLUGINS = "checkup_gateway.drivers"
+
+
+@dataclass(frozen=True, slots=True)
+class Serial:
+    """The line a serial device needs; every value can be overridden in the configuration."""
+
+    baudrate: int = 9600
+    bytesize: Literal[7, 8] = 8
+    parity: Literal["N", "E", "O"] = "N"
+    stopbits: Literal[1, 2] = 1
+    usb: tuple[tuple[int, int], ...] = ()
+    """USB vendor and product ids that name this device (not merely its USB-to-serial chip)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A whole frame whose content its protocol does not allow, with the reason."""
+
+    frame: bytes
+    code: str
+    reason: str
+
+
+Decoded = Reading | Event | Refusal
+Decode = Callable[[Iterable[Frame]], Iterator[Decoded]]
+
+
+def no_settings() -> Mapping[str, str | int | bool]:
+    """Return no settings."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """One device family: how to reach it, cut its bytes, understand them and talk with it.
+
+    `decode` is pure: it takes frames and gives what they say, refusing (never raising) what it cannot
+    accept; `talk(settings)` is the dialogue. `settings` are the keys a configuration may set with their
+    defaults. `orders` are what a person may ask (the only way anything is started on a device).
+    `machine_range` holds the machine's own measuring range where its documents state one: a value
+    outside it was not measured by this machine. `not_known` says what no document tells.
+    """
+
+    name: str
+    title: str
+    models: tuple[str, ...]
+    kinds: tuple[Kind, ...]
+    link: Serial
+    framer: Callable[[], Framer]
+    decode: Decode
+    talk: Callable[[Settings], Dialogue]
+    grade: Grade
+    provenance: Provenance
+    sources: str
+    not_known: tuple[str, ...]
+    orders: tuple[str, ...] = ()
+    settings: Mapping[str, str | int | bool] = field(default_factory=no_settings)
+    machine_range: Mapping[Measure, tuple[Decimal, Decimal]] = field(default_factory=dict)
+
+
+def frame_by_frame(decode_one: Callable[[bytes], Iterable[Reading | Event]]) -> Decode:
+    """Lift a function over one frame's bytes to a whole stream; its MalformedValue becomes a Refusal."""
+
+    def decode(frames: Iterable[Frame]) -> Iterator[Decoded]:
+        for frame in frames:
+            try:
+                yield from decode_one(frame.data)
+            except MalformedValue as refused:
+                yield Refusal(frame.data, refused.code, refused.detail)
+
+    return decode
+
+
+@cache
+def every() -> Mapping[str, Driver]:
+    """Return every driver by name: the files beside this one and installed plug-ins, sorted.
+
+    Raises ValueError where two carry the same name.
+    """
+    found = [
+        driver
+        for module in iter_modules(drivers.__path__, f"{drivers.__name__}.")
+        if isinstance(driver := getattr(import_module(module.name), "DRIVER", None), Driver)
+    ]
+    found += [driver for point in entry_points(group=PLUGINS) if isinstance(driver := point.load(), Driver)]
+    by_name = {driver.name: driver for driver in sorted(found, key=lambda driver: driver.name)}
+    if len(by_name) != len(found):
+        raise ValueError("two drivers carry the same name")
+    return by_name

@@ -1,0 +1,71 @@
+"""A driver's conversation, written top to bottom and played by someone else.
+
+A dialogue is a generator. It yields what it wants done and receives the answer; it never opens a
+port, sleeps or reads a clock, so a transcript can play it.
+"""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+
+from protocol.errors import NoAnswer
+from protocol.framing import Frame
+from protocol.readings import Event, Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write these bytes to the device."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Give me the next frame or order, or None when *timeout* seconds pass without one.
+
+    Orders are given out only if `orders` is true; otherwise they wait.
+    """
+
+    timeout: float | None = None
+    orders: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Make this reading durable; the dialogue goes on only after COMMIT."""
+
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Observe:
+    """Let this be known: a clock read, progress, a notice."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a person asked of the device just now, by a name the driver lists in `orders`."""
+
+    name: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+
+Step = Send | Listen | Report | Observe
+Answer = Frame | Order | None
+Dialogue = Generator[Step, Answer, None]
+Settings = Mapping[str, str | int | bool]
+
+
+def listen(timeout: float | None = None) -> Generator[Step, Answer, Frame]:
+    """Return the next frame; raise NoAnswer when *timeout* seconds pass first."""
+    answer = yield Listen(timeout)
+    if not isinstance(answer, Frame):
+        raise NoAnswer(f"nothing within {timeout} s")
+    return answer
+
+
+def tell(item: Reading | Event) -> Generator[Step, Answer, None]:
+    """Report a reading (returns after COMMIT) or observe an event."""
+    yield Report(item) if isinstance(item, Reading) else Observe(item)

@@ -1,0 +1,1 @@
+"""The service: links, conductor, exams, verification, forwarding, API and pages."""

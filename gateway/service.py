@@ -1,0 +1,84 @@
+"""What the API, the page and the demo may ask of the running gateway."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from store.residents import Identifier
+
+DeviceCondition = Literal["starting", "waiting", "connected", "measuring", "silent", "lost", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """One device now. `code` names the text (gateway/messages.py) of what is wrong, if anything is."""
+
+    name: str
+    driver: str
+    title: str
+    port: str
+    condition: DeviceCondition
+    kinds: tuple[str, ...]
+    orders: tuple[str, ...]
+    last_heard: str | None = None
+    """ISO 8601, from the journal, so that it survives a restart."""
+    code: str | None = None
+    detail: str = ""
+    serial: str | None = None
+    clock_offset_s: float | None = None
+    progress: Mapping[str, str] = field(default_factory=dict)
+    pointed_at: str | None = None
+    """The exam this device was pointed at."""
+    readings: int = 0
+    noise_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExamRequest:
+    """Who sits down at the machines; at least one identifier or a name."""
+
+    identifiers: Sequence[Identifier]
+    name: str | None
+    operator: str
+    sex: Literal["male", "female"] | None = None
+    birth_date: str | None = None
+
+
+class Service(Protocol):
+    """The running gateway. Every request that cannot be followed raises RequestRefused with its code."""
+
+    async def open_exam(self, request: ExamRequest) -> str:
+        """Open an exam and return its id; `id.*` codes where an identifier is impossible."""
+        ...
+
+    async def close_exam(self, exam: str, operator: str) -> None:
+        """Close it; closing a closed exam changes nothing. Code `exam.unknown`."""
+        ...
+
+    async def bind(self, measurement: str, exam: str | None, operator: str, reason: str) -> str:
+        """Bind, re-bind or send back to the tray (exam None); returns the id that now stands for it.
+
+        Re-binding a final measurement withdraws it and makes a new one for the right person.
+        Codes `measurement.unknown`, `exam.unknown`, `bind.reason`.
+        """
+        ...
+
+    async def point(self, device: str, exam: str | None, operator: str) -> None:
+        """Let this device measure the person of *exam* while several are open. Code `device.unknown`."""
+        ...
+
+    async def order(self, device: str, name: str, arguments: Mapping[str, str], operator: str) -> None:
+        """Give a device a person's order. Codes `device.unknown`, `order.unknown`, `order.not_now`."""
+        ...
+
+    async def resend(self, forwarder: str, measurement: str, operator: str) -> None:
+        """Send a parked delivery again. Code `delivery.unknown`."""
+        ...
+
+    def devices(self) -> list[DeviceState]:
+        """Return every configured device's state, in configuration order."""
+        ...
+
+    def changes(self) -> AsyncIterator[str]:
+        """Yield a topic (`exam`, `measurement`, `tray`, `device`, `outbox`) each time one changes, until closed."""
+        ...

@@ -1,0 +1,1 @@
+"""The journal and everything in SQLite; imports protocol only."""

@@ -1,0 +1,1 @@
+"""The command line for technicians and operators; imports anything, nothing imports it."""
