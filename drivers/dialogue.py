@@ -23,11 +23,14 @@ class Send:
 class Listen:
     """Give me the next frame or order, or None when *timeout* seconds pass without one.
 
-    Orders are given out only if `orders` is true; otherwise they wait.
+    Orders are given out only if `orders` is true; otherwise they wait. `within` bounds a wait that frames
+    keep interrupting: None is answered once so many seconds have passed since the dialogue's last Send,
+    even if frames are waiting; those are given out by the next Listen.
     """
 
     timeout: float | None = None
     orders: bool = False
+    within: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

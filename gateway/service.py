@@ -80,5 +80,5 @@ class Service(Protocol):
         ...
 
     def changes(self) -> AsyncIterator[str]:
-        """Yield a topic (`exam`, `measurement`, `tray`, `device`, `outbox`) each time one changes, until closed."""
+        """Yield a topic (`exam`, `measurement`, `tray`, `device`, `outbox`) each time one changes."""
         ...

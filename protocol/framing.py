@@ -1,5 +1,6 @@
 """Cut a byte stream into frames, whatever pieces it arrives in, and find the way back after noise."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -115,72 +116,102 @@ class LengthFramer(Held):
 
 
 class LineFramer(Held):
-    """Text lines ended by CR, LF or both; a line is given out at its first terminator byte."""
+    """Text lines of at most *limit* bytes ended by CR, LF or both; a line is given out at its first end byte.
+
+    Of an overlong line nothing is given out as a frame, not even its tail.
+    """
 
     def __init__(self, limit: int = 256) -> None:
         super().__init__()
         self._limit = limit
+        self._overlong = False
 
     def feed(self, chunk: bytes) -> Iterator[Frame | Noise]:
-        """Yield each whole line, its terminator byte included; blank lines and overlong ones are noise."""
-        self._held += chunk
-        while (end := self._line_end()) >= 0:
-            line = self._take(end + 1)
-            yield self._sorted(line)
-        while len(self._held) > self._limit:
-            yield Noise(self._take(self._limit), "no line end")
+        """Yield each whole line, its end byte included; blank lines and overlong ones are noise."""
+        for part in _parts(chunk, self._limit):
+            self._held += part
+            while (end := self._line_end()) >= 0:
+                yield self._sorted(self._take(end + 1))
+                self._overlong = False
+            if len(self._held) > self._limit:
+                self._overlong = True
+                yield Noise(self._take(len(self._held)), "line too long")
 
     def finish(self) -> Iterator[Frame | Noise]:
         """Yield the unterminated rest as a line: some devices send no terminator."""
         if self._held:
             yield self._sorted(self._take(len(self._held)))
+        self._overlong = False
 
     def _sorted(self, line: bytes) -> Frame | Noise:
-        if len(line) > self._limit + 1:
+        if self._overlong:
             return Noise(line, "line too long")
         return Frame(line) if line.strip(b"\r\n\0 ") else Noise(line)
 
     def _line_end(self) -> int:
-        ends = [end for end in (self._held.find(b"\r"), self._held.find(b"\n")) if end >= 0]
+        ends = [end for mark in b"\r\n" if (end := self._held.find(mark, 0, self._limit + 1)) >= 0]
         return min(ends, default=-1)
 
 
 class DelimitedFramer(Held):
-    """Frames between a start mark and an end mark, of one or several dialects.
+    """Frames between a start mark and an end mark, of one or several dialects, at most *limit* bytes long.
 
-    A start mark that appears again before the end begins the frame anew (the first was cut off).
+    A start mark that appears again before the end begins the frame anew (the first was cut off). Raises
+    ValueError where one mark is part of another: which was meant would depend on how the bytes arrive.
     """
 
     def __init__(self, *marks: tuple[bytes, bytes], limit: int = 1024) -> None:
         super().__init__()
-        self._marks = marks
+        every = [mark for pair in marks for mark in pair]
+        if any(one in other for one in every for other in every if one is not other):
+            raise ValueError("a mark may not be part of another")
+        self._ends = dict(marks)
+        self._marks = re.compile(b"|".join(map(re.escape, every)))
+        self._overlap = max(map(len, every)) - 1
         self._limit = limit
+        self._looked = 0
+        self._end: bytes | None = None
 
     def feed(self, chunk: bytes) -> Iterator[Frame | Noise]:
         """Yield each whole frame, both marks included, and the noise between."""
-        self._held += chunk
-        while (span := self._first()) is not None:
-            begin, end = span
-            if begin:
-                yield Noise(self._take(begin), "no frame start")
-            yield Frame(self._take(end - begin))
-        while len(self._held) > self._limit:
-            yield Noise(self._take(len(self._held) - self._limit), "no frame end")
+        for part in _parts(chunk, self._limit):
+            self._held += part
+            while (found := self._marks.search(self._held, self._looked)) is not None:
+                yield from self._at(found.group(), found.start(), found.end())
+            self._looked = max(self._looked, len(self._held) - self._overlap)
+            yield from self._spare()
 
     def finish(self) -> Iterator[Frame | Noise]:
         """Yield what is held as noise: a frame without its end mark is not whole."""
+        self._end, self._looked = None, 0
         if self._held:
             yield Noise(self._take(len(self._held)), "incomplete")
 
-    def _first(self) -> tuple[int, int] | None:
-        spans = [span for start, stop in self._marks if (span := self._span(start, stop))]
-        return min(spans, key=lambda span: span[1], default=None)
+    def _at(self, mark: bytes, begin: int, end: int) -> Iterator[Frame | Noise]:
+        """Act on the next *mark* in what is held; nothing before `begin` can be part of a later one."""
+        if mark in self._ends:
+            reason = "no frame end" if self._end else "no frame start"
+            self._end, self._looked = self._ends[mark], len(mark)
+            if begin:
+                yield Noise(self._take(begin), reason)
+        elif mark != self._end:
+            self._looked = end
+        else:
+            self._end, self._looked = None, 0
+            whole = self._take(end)
+            yield Frame(whole) if len(whole) <= self._limit else Noise(whole, "frame too long")
 
-    def _span(self, start: bytes, stop: bytes) -> tuple[int, int] | None:
-        begin = self._held.find(start)
-        if begin < 0:
-            return None
-        end = self._held.find(stop, begin + len(start))
-        if end < 0:
-            return None
-        return self._held.rfind(start, begin, end), end + len(stop)
+    def _spare(self) -> Iterator[Noise]:
+        """Yield what can no longer become part of a frame."""
+        if self._end and len(self._held) <= self._limit:
+            return
+        reason = "frame too long" if self._end else "no frame start"
+        self._end = None
+        if self._looked > 0:
+            yield Noise(self._take(self._looked), reason)
+            self._looked = 0
+
+
+def _parts(chunk: bytes, size: int) -> Iterator[bytes]:
+    """Cut *chunk* so that a search through what is held never runs over more than about *size* bytes."""
+    return (chunk[begin : begin + size] for begin in range(0, len(chunk), size))

@@ -45,7 +45,7 @@ class Forwarder(Protocol):
     name: str
 
     async def deliver(self, batch: Sequence[Outgoing]) -> list[Outcome]:
-        """Return one outcome per item, in order; raise Unreachable when the whole batch got no usable answer."""
+        """Return one outcome per item, in order; raise Unreachable when no usable answer came."""
         ...
 
     async def close(self) -> None:

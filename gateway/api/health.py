@@ -1,0 +1,39 @@
+"""Is the process alive, and can it take readings? For systemd, a load balancer, or a technician with a browser."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+
+from gateway import messages
+from gateway.api.context import Context, Here
+from gateway.api.problems import language_of
+from protocol.errors import StoreError
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez")
+async def livez() -> dict[str, bool]:
+    """Say that the loop turns; nothing else is looked at."""
+    return {"alive": True}
+
+
+@router.get("/readyz", responses={503: {"description": "readings cannot be taken, with reasons"}})
+async def readyz(request: Request, here: Here) -> JSONResponse:
+    """Say whether readings can be taken now: the journal open, read and written; else why not."""
+    codes = await faults(here)
+    language = language_of(request)
+    reasons = [{"code": code, "detail": messages.text(code, language)} for code in codes]
+    return JSONResponse({"ready": not codes, "reasons": reasons}, 503 if codes else 200)
+
+
+async def faults(here: Context) -> Sequence[str]:
+    """Return the codes of what keeps the gateway from taking readings, after a real read of the store."""
+    codes = list(here.faults())
+    try:
+        await run_in_threadpool(here.queries.counts)
+    except StoreError as error:
+        codes.append(error.code)
+    return codes

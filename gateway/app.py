@@ -1,0 +1,180 @@
+"""The composition root: builds the parts, starts them so that ports are read first, and stops them.
+
+Serial ports are open before the web stack is imported, so that a slow box listens at once.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from zoneinfo import ZoneInfo
+
+from store.journal import Journal
+
+from drivers import catalogue
+from drivers.dialogue import Order
+from gateway import exams
+from gateway.broadcast import Broadcast
+from gateway.clock import Clock, was_set
+from gateway.config import Config, DeviceConfig
+from gateway.links.hotplug import Hotplug
+from gateway.service import DeviceState, ExamRequest
+from gateway.supervisor import Station, Surroundings
+from protocol.errors import RequestRefused
+from store.facts import ClockSet, DeviceEvent, Fact
+
+log = logging.getLogger(__name__)
+
+CLOCK_LOOK_S = 30.0
+TOPICS: Mapping[str, tuple[str, ...]] = {
+    "Received": ("measurement",),
+    "ManualEntry": ("measurement",),
+    "Bound": ("measurement", "tray"),
+    "Judged": ("measurement",),
+    "Voided": ("measurement", "tray"),
+    "ExamOpened": ("exam",),
+    "ExamClosed": ("exam",),
+    "DevicePointed": ("device",),
+    "Delivered": ("outbox",),
+    "Refused": ("outbox",),
+}
+"""Which topics a fact's kind makes news of."""
+
+
+class Gateway:
+    """The running service; implements `gateway.service.Service`."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.clock = Clock()
+        self.hotplug = Hotplug()
+        self.broadcast = Broadcast()
+        self._loop = asyncio.get_running_loop()
+        self.work = asyncio.Event()
+        """Set when the outbox may have something new."""
+        forwarders = ("fhir",) if config.fhir else ()
+        self.journal = Journal.open(
+            config.state / "journal.db",
+            gateway=config.gateway,
+            now=self.clock.now,
+            forwarders=forwarders,
+            on_commit=self._committed,
+        )
+        self.surroundings = Surroundings(
+            self.journal, self.clock, self.hotplug, ZoneInfo(config.timezone), self._device_changed
+        )
+        self.stations = [self._station(device) for device in config.devices]
+
+    def _station(self, device: DeviceConfig) -> Station:
+        driver = catalogue.every()[device.driver]
+        return Station(device, driver, self.surroundings)
+
+    def _device_changed(self) -> None:
+        self.broadcast.publish("device")
+
+    def _committed(self, facts: Sequence[Fact]) -> None:
+        """Called on the writer's thread after COMMIT."""
+        topics = {topic for fact in facts for topic in TOPICS.get(type(fact.body).__name__, ())}
+        if topics:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._publish, topics)
+
+    def _publish(self, topics: set[str]) -> None:
+        if "measurement" in topics:
+            self.work.set()
+        for topic in sorted(topics):
+            self.broadcast.publish(topic)
+
+    async def open_exam(self, request: ExamRequest) -> str:
+        """Open an exam; see Service."""
+        return await self.journal.run(lambda tx: exams.open_exam(tx, request))
+
+    async def close_exam(self, exam: str, operator: str) -> None:
+        """Close an exam; see Service."""
+        await self.journal.run(lambda tx: exams.close_exam(tx, exam, operator))
+
+    async def bind(self, measurement: str, exam: str | None, operator: str, reason: str) -> str:
+        """Bind a measurement; see Service."""
+        return await self.journal.run(
+            lambda tx: exams.bind(
+                tx, measurement, exam, operator=operator, reason=reason, zone=self.surroundings.zone
+            )
+        )
+
+    async def point(self, device: str, exam: str | None, operator: str) -> None:
+        """Point a device at an exam; see Service."""
+        self._named(device)
+        await self.journal.run(lambda tx: exams.point(tx, device, exam, operator))
+
+    async def order(self, device: str, name: str, arguments: Mapping[str, str], operator: str) -> None:
+        """Hand a person's order to a device; who asked for what is in the journal before it is sent."""
+        station = self._named(device)
+        station.may_order(name)
+        event = DeviceEvent(
+            device=device, code="order.given", detail={"order": name, "operator": operator, **arguments}
+        )
+        await self.journal.run(lambda tx: tx.append(event))
+        station.order(Order(name, dict(arguments)))
+
+    async def resend(self, forwarder: str, measurement: str, operator: str) -> None:
+        """Send a parked delivery again; see Service."""
+        if not await self.journal.run(lambda tx: tx.resend(forwarder, measurement, operator)):
+            raise RequestRefused(measurement, code="delivery.unknown")
+        self.work.set()
+
+    def devices(self) -> list[DeviceState]:
+        """Return every device's state; see Service."""
+        return [station.state for station in self.stations]
+
+    def changes(self) -> AsyncIterator[str]:
+        """Yield topics as they change; see Service."""
+        return self.broadcast.topics()
+
+    def _named(self, device: str) -> Station:
+        for station in self.stations:
+            if station.config.name == device:
+                return station
+        raise RequestRefused(device, code="device.unknown")
+
+    async def watch_clock(self) -> None:
+        """Keep a `ClockSet` fact of every time somebody set our clock or it became synchronised."""
+        before = self.clock.now()
+        while True:
+            await asyncio.sleep(CLOCK_LOOK_S)
+            after = self.clock.now()
+            if was_set(before, after):
+                fact = ClockSet(before=before, after=after)
+                await self.journal.run(lambda tx, fact=fact: tx.append(fact))  # type: ignore[misc]
+            before = after
+
+    def close(self) -> None:
+        """Close the journal; everything acknowledged is on disk already."""
+        self.broadcast.close()
+        self.hotplug.close()
+        self.journal.close()
+
+
+async def run(config: Config, announce: Callable[[str], None] = lambda url: None) -> None:
+    """Run the service until SIGTERM or SIGINT; *announce* gets the page's address once it is served."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    gateway = Gateway(config)
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = [
+                group.create_task(station.run(), name=f"device {station.config.name}")
+                for station in gateway.stations
+            ]
+            running.append(group.create_task(gateway.watch_clock(), name="clock"))
+            outside = await asyncio.to_thread(import_module, "gateway.outside")
+            running += await outside.start(gateway, group, running, announce)
+            await stop.wait()
+            gateway.broadcast.close()
+            for task in reversed(running):
+                task.cancel()
+    finally:
+        gateway.close()

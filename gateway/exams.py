@@ -1,0 +1,96 @@
+"""What a person does to exams and measurements, as commands on the journal; all or nothing each."""
+
+from zoneinfo import ZoneInfo
+
+from store.exams import Exam
+from store.journal import Transaction
+
+from drivers import catalogue
+from gateway import identifiers, receiving
+from gateway.service import ExamRequest
+from protocol.errors import RequestRefused
+from store.facts import Bound, DevicePointed, ExamClosed, ExamOpened, Measurement, Reissued, Voided
+
+
+def open_exam(tx: Transaction, request: ExamRequest) -> str:
+    """Open an exam for a resident found or made by their identifiers; return its id."""
+    given = identifiers.checked(request.identifiers)
+    if not given and not (request.name or "").strip():
+        raise RequestRefused("a name or an identifier is needed", code="id.missing")
+    sex, born = request.sex, request.birth_date
+    for identifier in given:
+        if identifier.system == identifiers.CN_ID:
+            sex = "male" if identifiers.is_male(identifier.value) else "female"
+            born = str(identifiers.birth_date(identifier.value))
+    resident = tx.resident_for(given, request.name, sex, born)
+    exam = f"e-{tx.gateway}-{tx.next_seq}"
+    tx.append(ExamOpened(exam=exam, resident=resident.id, operator=request.operator))
+    return exam
+
+
+def close_exam(tx: Transaction, exam_id: str, operator: str) -> None:
+    """Close an exam; one that is closed stays as it is."""
+    if _exam(tx, exam_id).closed is None:
+        tx.append(ExamClosed(exam=exam_id, operator=operator))
+
+
+def point(tx: Transaction, device: str, exam_id: str | None, operator: str) -> None:
+    """Let *device* measure the person of this open exam (None: whoever is open)."""
+    if exam_id is not None and _exam(tx, exam_id).closed is not None:
+        raise RequestRefused(exam_id, code="exam.closed")
+    tx.append(DevicePointed(device=device, exam=exam_id, operator=operator))
+
+
+def bind(
+    tx: Transaction, measurement_id: str, exam_id: str | None, *, operator: str, reason: str, zone: ZoneInfo
+) -> str:
+    """Bind, re-bind or send back to the tray; return the id that now stands for the measurement.
+
+    What was never final is bound anew. What was final and goes elsewhere is withdrawn (entered-in-error) and
+    a new measurement takes its evidence over, both in this transaction (STANDARDS §1.5).
+    """
+    if not reason.strip():
+        raise RequestRefused("say why", code="bind.reason")
+    measurement = tx.measurement(measurement_id)
+    if measurement is None or measurement.status == "entered-in-error":
+        raise RequestRefused(measurement_id, code="measurement.unknown")
+    exam = _exam(tx, exam_id) if exam_id is not None else None
+    if exam is not None and measurement.exam == exam.id and measurement.status in {"final", "corrected"}:
+        return measurement_id
+    if measurement.status in {"final", "corrected"}:
+        measurement_id = _reissue(tx, measurement, operator, reason)
+    tx.append(
+        Bound(
+            measurement=measurement_id,
+            exam=exam.id if exam else None,
+            resident=exam.resident if exam else None,
+            by=operator,
+            reason=reason,
+        )
+    )
+    driver = catalogue.every().get(measurement.driver or "")
+    repeats = [finding.detail for finding in measurement.findings if finding.rule == "repeated_report"]
+    receiving.judge(
+        tx,
+        measurement_id,
+        machine_range=driver.machine_range if driver else {},
+        zone=zone,
+        repeats=repeats,
+        confirmed_by=operator if exam else None,
+    )
+    return measurement_id
+
+
+def _reissue(tx: Transaction, old: Measurement, operator: str, reason: str) -> str:
+    """Withdraw *old* and give its evidence and times a new measurement; return the new id."""
+    new = f"{tx.gateway}-{tx.next_seq}"
+    tx.append(Reissued(measurement=new, of=old.id, by=operator, reason=reason))
+    tx.append(Voided(measurement=old.id, by=operator, reason=reason, replaced_by=new))
+    return new
+
+
+def _exam(tx: Transaction, exam_id: str) -> Exam:
+    exam = tx.exam(exam_id)
+    if exam is None:
+        raise RequestRefused(exam_id, code="exam.unknown")
+    return exam

@@ -1,0 +1,127 @@
+"""Which serial ports there are, and which of them is meant: by path, URL or USB identity.
+
+A USB port's number changes when it is plugged again, its vendor, product and serial number do not.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from protocol.errors import Unavailable
+
+ROOT = Path("/")
+_USB = re.compile(r"usb:([0-9A-Fa-f]{4}):([0-9A-Fa-f]{4})(?::(.+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class PortInfo:
+    """One serial port that exists now. USB fields are None for a port that is not on USB.
+
+    `location` is the USB socket (`1-1.2`, with the interface where a device has several ports), `by_id`
+    the link that keeps its name when the device is plugged again.
+    """
+
+    device: str
+    vid: int | None = None
+    pid: int | None = None
+    serial: str | None = None
+    location: str | None = None
+    description: str = ""
+    by_id: str | None = None
+
+
+def ports(root: Path = ROOT) -> list[PortInfo]:
+    """Return every serial port there is, in the order of their names, from the kernel's list under *root*."""
+    links = {link.resolve(): str(link) for link in _entries(root / "dev/serial/by-id")}
+    found = [
+        _described(entry, root / "dev" / entry.name, links)
+        for entry in _entries(root / "sys/class/tty")
+        if (entry / "device").exists() and _line(entry / "type") != "0"  # 0: a UART that is not there
+    ]
+    return sorted(found, key=lambda port: _natural(port.device))
+
+
+def resolve(port: str, root: Path = ROOT) -> str:
+    """Return the path or URL to open for *port* as configured, looked up now.
+
+    Raises Unavailable: `link.unavailable` where no such USB device is plugged in, `link.ambiguous`
+    where several fit and choosing one would be a guess.
+    """
+    if not port.startswith("usb:"):
+        return port
+    wanted = _USB.fullmatch(port)
+    if wanted is None:
+        raise Unavailable(f"{port}: not usb:VID:PID[:SERIAL]")
+    vid, pid, serial = int(wanted[1], 16), int(wanted[2], 16), wanted[3]
+    fitting = [
+        found.device
+        for found in ports(root)
+        if (found.vid, found.pid) == (vid, pid) and serial in {None, found.serial}
+    ]
+    if len(fitting) > 1:
+        raise Unavailable(f"{port}: {', '.join(fitting)}", code="link.ambiguous")
+    if not fitting:
+        raise Unavailable(f"{port}: not plugged in")
+    return fitting[0]
+
+
+def seen(port: str, root: Path = ROOT) -> str | None:
+    """Return what stands at *port* now, None where nothing does; another answer means it was plugged anew.
+
+    A URL is always taken as there: only opening it tells.
+    """
+    try:
+        name = resolve(port, root)
+        if "://" in name:
+            return name
+        target = Path(name).resolve()
+        return f"{target} {target.stat().st_ino}"
+    except (Unavailable, OSError):
+        return None
+
+
+def _described(entry: Path, device: Path, links: dict[Path, str]) -> PortInfo:
+    interface, usb = _usb(entry / "device")
+    by_id = links.get(device.resolve())
+    if interface is None or usb is None:
+        return PortInfo(str(device), by_id=by_id)
+    several = _line(usb / "bNumInterfaces") not in {None, "1"}
+    words = (_line(usb / "manufacturer"), _line(usb / "product"))
+    return PortInfo(
+        device=str(device),
+        vid=int(_line(usb / "idVendor") or "0", 16),
+        pid=int(_line(usb / "idProduct") or "0", 16),
+        serial=_line(usb / "serial"),
+        location=interface.name if several else usb.name,
+        description=" ".join(word for word in words if word),
+        by_id=by_id,
+    )
+
+
+def _usb(device: Path) -> tuple[Path | None, Path | None]:
+    """Return the USB interface and the USB device that *device* hangs on, however deep."""
+    below = device.resolve()
+    for above in below.parents:
+        if (above / "idVendor").exists():
+            return below, above
+        below = above
+    return None, None
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    if folder.is_dir():
+        yield from folder.iterdir()
+
+
+def _line(path: Path) -> str | None:
+    """Return a sysfs attribute; None where there is none, also when its device has just been pulled."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip() or None
+    except OSError:
+        return None
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Return a sorting key that puts ttyUSB2 before ttyUSB10."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]

@@ -1,0 +1,93 @@
+"""The half of the service that faces outward: HTTP, forwarding, the system's watchdog.
+
+`app.run` imports it only after the ports are open, because the web stack is slow to import on a small box.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from gateway.api import create_app
+from gateway.api.context import Context
+from gateway.delivery import Delivery
+from gateway.forwarders.fhir import FhirForwarder
+from gateway.watchdog import Watchdog
+from protocol.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+
+
+class Server(uvicorn.Server):
+    """uvicorn on our loop: signals are the service's, and an idle server wakes once a second, not ten times."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+        self.stop = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the service."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        self.up.set()
+
+    async def main_loop(self) -> None:
+        """Tick once a second until told to stop."""
+        counter = 0
+        while not await self.on_tick(counter) and not self.stop.is_set():
+            counter += 10
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.stop.wait(), TICK_S)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; raises ConfigError naming the key where the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise ConfigError(f"http.host/http.port {host}:{port}: {error.strerror}", code="http.address") from error
+    return sock
+
+
+async def start(
+    gateway: "Gateway",
+    group: asyncio.TaskGroup,
+    inside: Sequence["asyncio.Task[None]"],
+    announce: Callable[[str], None],
+) -> list["asyncio.Task[None]"]:
+    """Start everything that faces outward; return its tasks once the page is served."""
+    http = gateway.config.http
+    sock = listen(http.host, http.port)
+    context = Context(
+        gateway, gateway.journal.queries, gateway.config, faults=gateway.faults, closing=gateway.closing
+    )
+    server = Server(
+        uvicorn.Config(create_app(context), log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    )
+    tasks = [group.create_task(_serve(server, sock, gateway.closing), name="http")]
+    tasks += [group.create_task(forward, name="forward") for forward in _forwarding(gateway)]
+    await server.up.wait()
+    host, port = sock.getsockname()[:2]
+    watchdog = Watchdog([gateway.journal_answers, _none_died(inside)])
+    tasks.append(group.create_task(watchdog.run(), name="watchdog"))
+    watchdog.ready(f"reading {len(gateway.stations)} devices")
+    announce(f"http://{host}:{port}")
+    return tasks

@@ -1,0 +1,216 @@
+"""From a driver's reading to a measurement: stamp, store, bind, verify, in one transaction.
+
+`Received` is written first and stays, whatever becomes of the rest: binding and judging run inside a nested
+savepoint, so a fault in a rule can lose a verdict but never a reading.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from store.journal import Transaction
+
+from drivers.catalogue import Driver
+from gateway import binding, clock, verification
+from gateway.binding import BindingCase, Decision, OpenExam
+from gateway.clock import Timing
+from gateway.verification import Case
+from protocol.quantities import Quantity
+from protocol.readings import Kind, Measure, Reading
+from store.facts import Bound, Derived, Instant, Judged, Measurement, Received, Value
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One device at the other end of a link, as far as it is known when it reports.
+
+    `began` is the first sign of the measurement; `clock_offset_s` is device clock minus ours, read at this
+    contact, None if it was not.
+    """
+
+    device: str
+    driver: Driver
+    serial: str | None
+    began: Instant
+    clock_offset_s: float | None
+    zone: ZoneInfo
+
+
+def receive(tx: Transaction, reading: Reading, contact: Contact) -> str:
+    """Write *reading* and return its measurement's id; a record read before keeps its id, unwritten."""
+    if reading.record is not None:
+        known = tx.by_record(contact.device, contact.serial, contact.driver.name, reading.record)
+        if known is not None:
+            return known.id
+    repeats = _repeats(tx, reading, contact)
+    measurement = _received(tx, reading, contact)
+    try:
+        with tx.nested():
+            _bind(tx, measurement, _decision(tx, reading, contact))
+            judge(
+                tx,
+                measurement,
+                machine_range=contact.driver.machine_range,
+                zone=contact.zone,
+                repeats=repeats,
+            )
+    except Exception:
+        log.exception("judging failed; the reading is stored", extra={"measurement": measurement})
+    return measurement
+
+
+def _received(tx: Transaction, reading: Reading, contact: Contact) -> str:
+    measurement = tx.next_measurement_id(contact.device, contact.serial, contact.driver.name, reading.record)
+    tx.append(
+        Received(
+            measurement=measurement,
+            device=contact.device,
+            driver=contact.driver.name,
+            serial=contact.serial,
+            reading=reading.kind,
+            values=values_of(reading),
+            evidence=[frame.hex() for frame in reading.evidence],
+            device_time=reading.device_time,
+            sequence=reading.sequence,
+            context=dict(reading.context),
+            flags=sorted(reading.flags),
+            failed=reading.failed,
+            stored=reading.stored,
+            record=reading.record,
+            began=contact.began,
+            clock_offset_s=contact.clock_offset_s,
+        )
+    )
+    return measurement
+
+
+def values_of(reading: Reading) -> dict[str, Value]:
+    """Return a reading's values as the journal writes them, digits untouched."""
+    return {
+        str(measure): Value(format(quantity.value, "f"), quantity.unit, quantity.comparator)
+        for measure, quantity in reading.values.items()
+    }
+
+
+def quantities_of(values: Mapping[str, Value]) -> dict[Measure, Quantity]:
+    """Return journal values as quantities."""
+    return {
+        Measure(name): Quantity(Decimal(value.value), value.unit, value.comparator)
+        for name, value in values.items()
+    }
+
+
+def _repeats(tx: Transaction, reading: Reading, contact: Contact) -> list[str]:
+    """Return earlier measurements with the same values and device time; without a time nothing repeats."""
+    if reading.device_time is None or reading.failed:
+        return []
+    similar = tx.similar(contact.device, reading.kind, values_of(reading))
+    return [
+        earlier.id
+        for earlier in similar
+        if earlier.device_time == reading.device_time and earlier.stored == reading.stored
+    ]
+
+
+def _decision(tx: Transaction, reading: Reading, contact: Contact) -> Decision:
+    exams = [OpenExam(exam.id, exam.resident, exam.opened, exam.opened_seq) for exam in tx.open_exams()]
+    latest = tx.latest_exam()
+    return binding.decide(
+        BindingCase(
+            stored=reading.stored,
+            began=contact.began,
+            open_exams=exams,
+            pointed=tx.pointed(contact.device),
+            latest_order=latest.opened_seq if latest else 0,
+        )
+    )
+
+
+def _bind(tx: Transaction, measurement: str, decision: Decision) -> None:
+    exam = decision.exam
+    tx.append(
+        Bound(
+            measurement=measurement,
+            exam=exam.id if exam else None,
+            resident=exam.resident if exam else None,
+            by=f"rule:{decision.code}",
+            reason=decision.code,
+        )
+    )
+
+
+def judge(
+    tx: Transaction,
+    measurement_id: str,
+    *,
+    machine_range: Mapping[Measure, tuple[Decimal, Decimal]],
+    zone: ZoneInfo,
+    repeats: list[str],
+    confirmed_by: str | None = None,
+) -> None:
+    """Write the verdict on a measurement as it stands, and the BMI where it completes one."""
+    measurement = tx.measurement(measurement_id)
+    if measurement is None:
+        raise LookupError(measurement_id)
+    effective = clock.effective(
+        Timing(
+            stored=measurement.stored,
+            device_time=measurement.device_time,
+            arrived=measurement.received,
+            offset_s=measurement.clock_offset_s,
+            tolerance_s=verification.tolerance_s(),
+            zone=zone,
+        )
+    )
+    found = verification.findings(
+        Case(
+            kind=Kind(measurement.kind),
+            values=quantities_of(measurement.values),
+            failed=measurement.failed,
+            machine_range=machine_range,
+            effective=effective,
+            clock_offset_s=measurement.clock_offset_s,
+            repeats=repeats,
+            confirmed_by=confirmed_by,
+        )
+    )
+    status = verification.status(measurement.exam is not None, found)
+    if status == "final":
+        derive_bmi(tx, measurement)
+    tx.append(Judged(measurement=measurement_id, status=status, effective=effective, findings=found))
+
+
+def derive_bmi(tx: Transaction, measurement: Measurement) -> None:
+    """Write the BMI where this final measurement completes height and weight of one exam."""
+    if measurement.kind != Kind.BODY_SIZE or measurement.failed or measurement.exam is None:
+        return
+    others = [
+        other
+        for other in tx.measurements_of_exam(measurement.exam)
+        if other.status in {"final", "corrected"} and other.id != measurement.id
+    ]
+    sources: dict[Measure, Measurement] = {}
+    for candidate in [*others, measurement]:
+        for measure in (Measure.BODY_HEIGHT, Measure.BODY_WEIGHT):
+            if measure in candidate.values:
+                sources[measure] = candidate
+    if len(sources) < 2 or measurement.id not in {source.id for source in sources.values()}:
+        return
+    height, weight = (
+        quantities_of(sources[measure].values)[measure]
+        for measure in (Measure.BODY_HEIGHT, Measure.BODY_WEIGHT)
+    )
+    bmi = verification.body_mass_index(height, weight)
+    if bmi is not None:
+        tx.append(
+            Derived(
+                measurement=measurement.id,
+                measure=Measure.BMI,
+                value=Value(format(bmi.value, "f"), bmi.unit),
+                sources=sorted({source.id for source in sources.values()}),
+            )
+        )

@@ -1,0 +1,1 @@
+"""Dated, sourced numbers the verification rules use; no threshold stands in code."""

@@ -1,0 +1,219 @@
+"""Keeps one device's conversation going: opens its port, plays its dialogue, starts again after any fault.
+
+One `Station` per configured device. A fault never leaves this file as anything but a state in words; the only
+exception that ends a station is cancellation.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from store.journal import Journal
+from tenacity import AsyncRetrying, wait_exponential_jitter
+
+from drivers.catalogue import Driver
+from drivers.dialogue import Order, Settings
+from gateway import clock
+from gateway.clock import Clock
+from gateway.conductor import conduct
+from gateway.config import DeviceConfig
+from gateway.links.hotplug import Hotplug
+from gateway.links.serial import LineSettings, open_serial
+from gateway.receiving import Contact, receive
+from gateway.service import DeviceCondition, DeviceState
+from protocol.errors import GatewayError, LinkError, NoAnswer, ProtocolError, RequestRefused, StoreError
+from protocol.framing import Noise
+from protocol.readings import DeviceClock, Event, Identified, Notice, Progress, Reading
+from store.facts import DeviceEvent, Instant
+
+log = logging.getLogger(__name__)
+
+NOT_UNDERSTOOD = 64
+"""So many bytes without one frame among them: wrong baud rate or the wrong device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every station shares; `changed` is called when a device's state has changed."""
+
+    journal: Journal
+    clock: Clock
+    hotplug: Hotplug
+    zone: ZoneInfo
+    changed: Callable[[], None]
+
+
+class Station:
+    """One device: its state in words, its order queue, and the sink its dialogue reports to."""
+
+    def __init__(self, config: DeviceConfig, driver: Driver, shared: Surroundings) -> None:
+        self.config = config
+        self.driver = driver
+        self.orders: asyncio.Queue[Order] = asyncio.Queue(1)
+        self._shared = shared
+        self._began: Instant | None = None
+        self._offset: float | None = None
+        self._unframed = 0
+        self._noted: str | None = None
+        self._state = DeviceState(
+            name=config.name,
+            driver=driver.name,
+            title=driver.title,
+            port=config.port,
+            condition="starting",
+            kinds=tuple(driver.kinds),
+            orders=driver.orders,
+        )
+
+    @property
+    def state(self) -> DeviceState:
+        """Return the device's state now."""
+        return self._state
+
+    @property
+    def settings(self) -> Settings:
+        """Return the driver's settings with the configuration's over them."""
+        return {**self.driver.settings, **self.config.settings}
+
+    def may_order(self, name: str) -> None:
+        """Raise RequestRefused where this order cannot be taken now."""
+        if name not in self.driver.orders:
+            raise RequestRefused(f"{self.config.name}: {name}", code="order.unknown")
+        if self._state.condition in {"starting", "lost", "failed"} or self.orders.full():
+            raise RequestRefused(f"{self.config.name}: {name}", code="order.not_now")
+
+    def order(self, order: Order) -> None:
+        """Hand a person's order to the dialogue; raises RequestRefused where it cannot be taken now."""
+        self.may_order(order.name)
+        self.orders.put_nowait(order)
+
+    async def run(self) -> None:
+        """Keep the conversation going for ever, waiting longer between attempts that hear nothing."""
+        while True:
+            waits = wait_exponential_jitter(initial=0.2, max=5.0, jitter=0.2)
+            await AsyncRetrying(wait=waits, sleep=self._pause)(self._contact)
+            await self._pause(0.2)
+
+    async def _pause(self, seconds: float) -> None:
+        await self._shared.hotplug.wait_for(self.config.port, seconds)
+
+    async def _contact(self) -> None:
+        """Converse once and put the end into words; raises again where nothing was heard."""
+        heard = self._state.last_heard, self._state.readings
+        try:
+            await self._converse()
+        except Exception as error:
+            fault = error if isinstance(error, GatewayError) else _driver_fault(error)
+            await self._failed(_condition(fault), fault)
+            if heard == (self._state.last_heard, self._state.readings):
+                raise
+
+    async def _converse(self) -> None:
+        link = await open_serial(self.config.port, LineSettings.of(self.driver.link, self.config))
+        self._drop_orders()
+        self._offset, self._began, self._unframed = None, None, 0
+        try:
+            await self._note("link.opened")
+            self._set(condition="waiting" if self._state.condition != "silent" else "silent", code=None)
+            await conduct(self.driver, self.settings, link, self, self.orders)
+        finally:
+            with suppress(LinkError):
+                await link.close()
+
+    def _drop_orders(self) -> None:
+        """Forget orders given before this contact: nobody wants a cuff to inflate later than they asked."""
+        while not self.orders.empty():
+            self.orders.get_nowait()
+
+    async def report(self, reading: Reading) -> None:
+        """Make *reading* durable; returns after COMMIT."""
+        began = self._began or self._shared.clock.now()
+        self._began = None
+        contact = Contact(self.config.name, self.driver, self._state.serial, began, self._offset, self._zone)
+        await self._shared.journal.run(lambda tx: receive(tx, reading, contact))
+        self._unframed = 0
+        self._set(
+            condition="connected",
+            code=f"failed.{reading.failed.partition(':')[0]}" if reading.failed else None,
+            progress={},
+            readings=self._state.readings + 1,
+            last_heard=_iso(self._shared.clock.now()),
+        )
+
+    async def observe(self, event: Event) -> None:
+        """Let an event show in the state; a clock read is kept in the journal as the coincident timestamp."""
+        now = self._shared.clock.now()
+        self._unframed = 0
+        match event:
+            case Progress(_, values, state):
+                self._began = self._began or now
+                shown = {str(name): f"{format(q.value, 'f')} {q.unit}" for name, q in values.items()}
+                self._set(condition="measuring", code=None, progress={"state": state, **shown})
+            case Identified(serial, _):
+                self._set(condition="connected", serial=serial)
+            case DeviceClock(device_time, evidence):
+                self._offset = clock.offset(device_time, now, self._shared.zone)
+                self._set(clock_offset_s=self._offset)
+                await self._write("clock.read", _coincident(device_time, self._offset, evidence))
+            case Notice(code, _):
+                self._set(condition="connected", code=code)
+        self._set(last_heard=_iso(now))
+
+    def noise(self, noise: Noise) -> None:
+        """Count bytes that belong to no frame; many of them and nothing else means a wrong line setting."""
+        if not noise.reason:
+            return
+        self._unframed += len(noise.data)
+        self._state = replace(self._state, noise_bytes=self._state.noise_bytes + len(noise.data))
+        if self._unframed >= NOT_UNDERSTOOD and self._state.code != "device.noise":
+            self._set(code="device.noise", detail=noise.data[:16].hex(" "))
+
+    async def _failed(self, condition: DeviceCondition, error: GatewayError) -> None:
+        code = self._state.code if self._state.code == "device.noise" else error.code
+        self._began = None
+        self._set(condition=condition, code=code, detail=error.detail, progress={})
+        await self._note(error.code)
+
+    async def _note(self, code: str) -> None:
+        """Keep a change of state in the journal, once; a repeat says nothing new."""
+        if code != self._noted:
+            self._noted = code
+            await self._write(code, {})
+
+    async def _write(self, code: str, detail: dict[str, str]) -> None:
+        event = DeviceEvent(device=self.config.name, code=code, detail=detail)
+        with suppress(StoreError):
+            await self._shared.journal.run(lambda tx: tx.append(event))
+
+    def _set(self, **fields: object) -> None:
+        before = self._state
+        self._state = replace(before, **fields)  # type: ignore[arg-type]
+        if self._state != before:
+            self._shared.changed()
+
+
+def _iso(instant: Instant) -> str:
+    return instant.utc.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _coincident(device_time: datetime, offset: float, evidence: bytes) -> dict[str, str]:
+    """Return the pair of clocks as the journal keeps it; our half is the fact's own instant."""
+    said = device_time.isoformat()
+    return {"device_time": said, "offset_s": f"{offset:.0f}", "frame": evidence.hex()}
+
+
+def _driver_fault(error: Exception) -> GatewayError:
+    log.error("a driver failed", exc_info=error)
+    return GatewayError(type(error).__name__, code="device.driver_fault")
+
+
+def _condition(error: GatewayError) -> DeviceCondition:
+    if isinstance(error, LinkError):
+        return "lost"
+    if isinstance(error, NoAnswer):
+        return "silent"
+    return "connected" if isinstance(error, ProtocolError) else "failed"

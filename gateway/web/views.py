@@ -1,0 +1,179 @@
+"""What each page shows, read from the store and the running gateway: plain values, ready for a template.
+
+Runs off the loop (SQLite). Names and numbers leave here masked; only the form a person is typing into is not.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from gateway import messages
+from gateway.api.context import Context
+from gateway.service import DeviceState
+from gateway.web.cards import Scene, cards, failure, next_step, remarks, source
+from gateway.web.language import Language, mark
+from gateway.web.words import KINDS, clock_time, listed, masked_name, masked_number, span, years
+from store.exams import Exam
+from store.queries import Queries
+
+TRAY_LIMIT = 100
+PARKED_LIMIT = 100
+TOLERANCE_S = 120.0
+SYSTEMS = {
+    "cn-id": mark("Identity card"),
+    "health-record": mark("Health record number"),
+    "passport": mark("Passport"),
+    "other": mark("Other number"),
+}
+CONDITIONS = {
+    "starting": ("off", "○", mark("starting")),
+    "waiting": ("", "●", mark("ready, waiting")),
+    "connected": ("ok", "●", mark("connected")),
+    "measuring": ("ok", "◌", mark("measuring")),
+    "silent": ("off", "○", mark("does not answer")),
+    "lost": ("off", "○", mark("not there")),
+    "failed": ("check", "!", mark("out of order")),
+}
+"""Card style, shape and word of each condition; being away is grey, never red."""
+WHY = {
+    "tray.stored": mark("Read from the machine's memory."),
+    "tray.no_exam": mark("Nobody was open."),
+    "tray.several_exams": mark("Several people were open."),
+    "tray.other_opened": mark("Another person had been opened meanwhile."),
+    "tray.before_exam": mark("It began before the person was opened."),
+    "tray.pointed_closed": mark("The person this machine was set to was finished."),
+}
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Who looks: their language and the operator's name, if it is known."""
+
+    language: Language
+    operator: str
+
+
+class Views:
+    """The pages' contents for one viewer, at one moment."""
+
+    def __init__(self, here: Context, viewer: Viewer, devices: Sequence[DeviceState]) -> None:
+        self.queries: Queries = here.queries
+        self.zone = ZoneInfo(here.config.timezone)
+        self.now = datetime.now(UTC)
+        self.language = viewer.language
+        self.operator = viewer.operator
+        self.devices = devices
+        self.scene = Scene(self.language, self.zone, self.now, devices)
+
+    def person(self, typed: Mapping[str, str] | None = None) -> dict[str, object]:
+        """Return the form that opens an exam, and who is open."""
+        systems = {system: self.language.say(name) for system, name in SYSTEMS.items()}
+        empty = {"system": "cn-id", "number": "", "name": ""}
+        return {
+            "exams": self._open(),
+            "systems": systems,
+            "typed": empty | dict(typed or {}),
+            "operator": self.operator,
+        }
+
+    def exam(self, wanted: str | None) -> dict[str, object]:
+        """Return the exam asked for, else the one opened last; without any, the form."""
+        newest = next(iter(self.queries.exams(open=True)), None)
+        chosen = self.queries.exam(wanted) if wanted else newest
+        if chosen is None:
+            return self.person() | {"exam": None}
+        shown = cards(self.scene, self.queries.exam_measurements(chosen.id))
+        exams = self._open()
+        pointing = [(one.name, one.pointed_at == chosen.id) for one in self.devices] if len(exams) > 1 else []
+        return {
+            "exam": self._about(chosen) | {"operator": self.operator or chosen.operator},
+            "exams": exams,
+            "cards": shown,
+            "step": next_step(self.scene, shown),
+            "pointing": pointing,
+        }
+
+    def _open(self) -> list[dict[str, object]]:
+        return [self._about(exam) for exam in self.queries.exams(open=True)]
+
+    def _about(self, exam: Exam) -> dict[str, object]:
+        say = self.language.say
+        resident = self.queries.resident(exam.resident)
+        sex = {"male": mark("male"), "female": mark("female")}.get((resident and resident.sex) or "")
+        age = years(resident.birth_date if resident else None, self.now.astimezone(self.zone).date())
+        about = [say(sex)] if sex else []
+        about += [self.language.count("{n} year old", "{n} years old", age)] if age is not None else []
+        first = next(iter(resident.identifiers), None) if resident else None
+        since = clock_time(exam.opened.utc, self.zone, self.now)
+        return {
+            "id": exam.id,
+            "name": masked_name(resident.name if resident else None),
+            "about": " · ".join(about),
+            "number": masked_number(first.value) if first else "",
+            "since": say(mark("since {time}"), time=since),
+            "closed": exam.closed is not None,
+        }
+
+    def tray(self) -> dict[str, object]:
+        """Return the measurements that belong to nobody yet, newest first."""
+        rows = [
+            {
+                "id": one.id,
+                "number": one.received_seq,
+                "title": self.language.say(KINDS.get(one.kind, one.kind)),
+                "values": failure(self.language, one.failed)
+                if one.failed
+                else listed(self.language, one.values),
+                "source": source(self.scene, one),
+                "why": " ".join([*self._why(one.bind_reason), *remarks(self.language, one)]),
+            }
+            for one in self.queries.tray(TRAY_LIMIT)
+        ]
+        return {"rows": rows, "exams": self._open(), "operator": self.operator}
+
+    def _why(self, reason: str | None) -> list[str]:
+        if not reason:
+            return []
+        return [self.language.say(WHY[reason]) if reason in WHY else reason]
+
+    def machines(self) -> dict[str, object]:
+        """Return every machine in words."""
+        return {"rows": [self._machine(device) for device in self.devices]}
+
+    def _machine(self, device: DeviceState) -> dict[str, object]:
+        tone, shape, word = CONDITIONS[device.condition]
+        say = self.language.say
+        return {
+            "name": device.name,
+            "title": device.title,
+            "tone": "check" if device.code == "device.noise" else tone,
+            "shape": shape,
+            "condition": say(word),
+            "advice": messages.text(device.code, self.language.tag) if device.code else "",
+            "facts": [*self._heard(device), *self._clock(device), *self._noise(device)],
+        }
+
+    def _heard(self, device: DeviceState) -> list[str]:
+        if device.last_heard is None:
+            return [self.language.say(mark("never heard"))]
+        moment = datetime.fromisoformat(device.last_heard)
+        return [self.language.say(mark("last heard {time}"), time=clock_time(moment, self.zone, self.now))]
+
+    def _clock(self, device: DeviceState) -> list[str]:
+        offset = device.clock_offset_s
+        if offset is None:
+            return []
+        if abs(offset) <= TOLERANCE_S:
+            return [self.language.say(mark("its clock is right"))]
+        message = mark("its clock is {span} fast") if offset > 0 else mark("its clock is {span} slow")
+        return [self.language.say(message, span=span(self.language, offset))]
+
+    def _noise(self, device: DeviceState) -> list[str]:
+        if not device.noise_bytes:
+            return []
+        return [
+            self.language.count(
+                "{n} byte not understood", "{n} bytes not understood", device.noise_bytes
+            )
+        ]

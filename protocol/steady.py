@@ -1,0 +1,38 @@
+"""One value out of a stream that repeats it: taken once it has stood still, once until it is let go."""
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value", bound=Hashable)
+
+
+class Steady(Generic[Value]):
+    """Takes a value when *needed* equal ones came one after the other, and then none until `release`.
+
+    Always true: between two values taken lies a `release`; what is held is at most *needed* frames.
+    """
+
+    def __init__(self, needed: int) -> None:
+        self._needed = needed
+        self._value: Value | None = None
+        self._frames: list[bytes] = []
+        self._taken = False
+
+    def see(self, value: Value, frame: bytes) -> tuple[bytes, ...]:
+        """Count *value*, read from *frame*; return the frames that prove it where it is taken, else ()."""
+        if value != self._value:
+            self._value, self._frames = value, []
+        if self._taken:
+            return ()
+        self._frames.append(frame)
+        self._taken = len(self._frames) == self._needed
+        return tuple(self._frames) if self._taken else ()
+
+    def unsettle(self) -> None:
+        """Begin counting anew: something else came between."""
+        self._value, self._frames = None, []
+
+    def release(self) -> None:
+        """Be ready for the next value: what was measured has gone away."""
+        self.unsettle()
+        self._taken = False

@@ -1,0 +1,118 @@
+"""Each rule on values made to trip it and on values beside the limit."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from gateway.verification import CONFIRMABLE, RULES, Case, body_mass_index, findings, status
+from protocol.quantities import Quantity
+from protocol.readings import Kind, Measure
+from store.facts import Effective
+
+GOOD_TIME = Effective(datetime(2026, 7, 11, 1, 0, tzinfo=UTC), "gateway_synchronised", "live")
+
+
+def pressure(systolic: str, diastolic: str, mean: str | None = None) -> Case:
+    values = {
+        Measure.SYSTOLIC: Quantity(Decimal(systolic), "mm[Hg]"),
+        Measure.DIASTOLIC: Quantity(Decimal(diastolic), "mm[Hg]"),
+    }
+    if mean:
+        values[Measure.MEAN_PRESSURE] = Quantity(Decimal(mean), "mm[Hg]")
+    ranges = {Measure.SYSTOLIC: (Decimal(60), Decimal(260))}
+    return Case(Kind.BLOOD_PRESSURE, values, None, ranges, GOOD_TIME, None)
+
+
+def body(height: str, weight: str, bmi: str) -> Case:
+    values = {
+        Measure.BODY_HEIGHT: Quantity(Decimal(height), "cm"),
+        Measure.BODY_WEIGHT: Quantity(Decimal(weight), "kg"),
+        Measure.BMI: Quantity(Decimal(bmi), "kg/m2"),
+    }
+    return Case(Kind.BODY_SIZE, values, None, {}, GOOD_TIME, None)
+
+
+def names(case: Case) -> dict[str, str]:
+    return {finding.rule: finding.severity for finding in findings(case)}
+
+
+def test_an_ordinary_reading_has_no_finding_and_is_final_once_bound() -> None:
+    assert findings(pressure("128", "82", "97")) == []
+    assert status(True, []) == "final"
+    assert status(False, []) == "preliminary"
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        (pressure("261", "82"), {"machine_range": "blocking"}),
+        (pressure("260", "82"), {}),
+        (pressure("60", "95"), {"systolic_over_diastolic": "blocking"}),
+        (pressure("128", "82", "130"), {"systolic_over_diastolic": "blocking"}),
+        (pressure("91", "82"), {"pulse_pressure": "warning"}),
+        (pressure("92", "82"), {}),
+        (pressure("120", "25"), {"plausible_range": "warning"}),
+        (body("158.5", "60.54", "678.9"), {"bmi_mismatch": "warning"}),
+        (body("158.5", "60.54", "24.4"), {}),
+        (body("158.5", "60.54", "24.5"), {"bmi_mismatch": "warning"}),
+        (replace(pressure("128", "82"), repeats=["g-7"]), {"repeated_report": "blocking"}),
+        (replace(pressure("128", "82"), clock_offset_s=420.0), {"device_clock_off": "note"}),
+        (replace(pressure("128", "82"), clock_offset_s=-60.0), {}),
+        (
+            replace(pressure("128", "82"), effective=Effective(None, "unknown", "stored")),
+            {"time_unknown": "blocking"},
+        ),
+    ],
+)
+def test_rules(case: Case, expected: dict[str, str]) -> None:
+    assert names(case) == expected
+
+
+def test_a_failed_measurement_is_never_final() -> None:
+    case = Case(Kind.BLOOD_PRESSURE, {}, "cuff_loose", {}, GOOD_TIME, None)
+    assert names(case) == {"measurement_failed": "blocking"}
+    assert status(True, findings(case)) == "preliminary"
+
+
+def test_a_person_can_confirm_what_the_machine_said_but_not_what_it_cannot_measure() -> None:
+    odd = replace(pressure("60", "95"), confirmed_by="li")
+    assert status(True, findings(odd)) == "final"
+    assert "confirmed by li" in findings(odd)[0].detail
+    impossible = replace(pressure("261", "82"), confirmed_by="li")
+    assert status(True, findings(impossible)) == "preliminary"
+
+
+def test_an_unsynchronised_box_clock_is_noted_and_blocks_nothing() -> None:
+    effective = Effective(GOOD_TIME.time, "gateway_unsynchronised", "live")
+    found = findings(replace(pressure("128", "82"), effective=effective))
+    assert [finding.severity for finding in found] == ["note"]
+
+
+@pytest.mark.parametrize(
+    ("height", "weight", "unit", "bmi"),
+    [
+        ("158.5", "60.54", "kg", "24.1"),
+        ("166.0", "68.2", "kg", "24.7"),
+        ("170", "154.3", "[lb_av]", "24.2"),
+        ("180.0", "81.0", "kg", "25.0"),
+    ],
+)
+def test_body_mass_index(height: str, weight: str, unit: str, bmi: str) -> None:
+    found = body_mass_index(Quantity(Decimal(height), "cm"), Quantity(Decimal(weight), unit))
+    assert found == Quantity(Decimal(bmi), "kg/m2")
+
+
+def test_no_body_mass_index_without_both() -> None:
+    assert body_mass_index(None, Quantity(Decimal("60"), "kg")) is None
+    assert body_mass_index(Quantity(Decimal("0"), "cm"), Quantity(Decimal("60"), "kg")) is None
+
+
+def test_the_page_of_rules_says_what_the_code_does() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (\w*) ?\| (.+) \|$", page, re.MULTILINE)
+    told = [(name, severity, sure == "yes", about) for name, severity, sure, about in rows]
+    assert told == [(r.name, r.severity, r.name in CONFIRMABLE, r.about) for r in RULES]

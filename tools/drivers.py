@@ -1,0 +1,129 @@
+"""List every driver and what is known about it; docs/devices.md is written from the same source."""
+
+import json
+
+import click
+
+from drivers.catalogue import Driver, Serial, every
+from tools.forms import Json
+
+GRADES = {
+    "A": "vendor document or two independent implementations",
+    "B": "one implementation with captured bytes",
+    "C": "one mention",
+}
+PROVENANCES = {
+    "captured": "bytes captured from a device",
+    "document": "bytes printed in a vendor's document",
+    "constructed": "bytes built from the documented rules; no device was heard",
+}
+
+
+def driver_json(driver: Driver) -> Json:
+    """Return everything a driver declares; numbers of its machine's range as decimal strings."""
+    return {
+        "name": driver.name,
+        "title": driver.title,
+        "transports": ["serial"],
+        "kinds": [kind.value for kind in driver.kinds],
+        "models": list(driver.models),
+        "grade": driver.grade,
+        "provenance": driver.provenance,
+        "sources": driver.sources,
+        "not_known": list(driver.not_known),
+        "line": _line(driver.link),
+        "orders": list(driver.orders),
+        "settings": dict(driver.settings),
+        "machine_range": {
+            measure.value: [format(low, "f"), format(high, "f")]
+            for measure, (low, high) in driver.machine_range.items()
+        },
+    }
+
+
+def _line(link: Serial) -> Json:
+    return {
+        "baudrate": link.baudrate,
+        "bytesize": link.bytesize,
+        "parity": link.parity,
+        "stopbits": link.stopbits,
+        "usb": [f"{vendor:04x}:{product:04x}" for vendor, product in link.usb],
+    }
+
+
+def line_in_words(link: Serial) -> str:
+    """Return the line as technicians write it: `9600 8N1`."""
+    return f"{link.baudrate} {link.bytesize}{link.parity}{link.stopbits}"
+
+
+def devices_page() -> str:
+    """Return docs/devices.md whole."""
+    found = every().values()
+    rows = [
+        f"| [`{driver.name}`](#{driver.name}) | {driver.title} | {', '.join(driver.kinds)} "
+        f"| {line_in_words(driver.link)} | {driver.grade} | {driver.provenance} |"
+        for driver in found
+    ]
+    return "\n".join(
+        (
+            "# Devices",
+            "",
+            "Written by `checkup-gateway drivers --markdown`; a test fails when it and the code disagree.",
+            "",
+            *(f"* Grade {grade}: {meaning}." for grade, meaning in GRADES.items()),
+            *(f"* Provenance *{name}*: {meaning}." for name, meaning in PROVENANCES.items()),
+            "",
+            "| driver | device | kinds | line | grade | provenance |",
+            "|---|---|---|---|---|---|",
+            *rows,
+            "",
+            *(line for driver in found for line in _section(driver)),
+        )
+    )
+
+
+def _section(driver: Driver) -> list[str]:
+    lines = [
+        f"## {driver.name}",
+        "",
+        f"{driver.title}. Models: {', '.join(driver.models)}.",
+        "",
+        f"* Line: {line_in_words(driver.link)}, each value can be set in the configuration.",
+    ]
+    if driver.orders:
+        lines.append(f"* A person may order: {', '.join(f'`{order}`' for order in driver.orders)}.")
+    lines += [f"* Setting `{key}`, default `{_toml(value)}`." for key, value in driver.settings.items()]
+    lines += [
+        f"* The machine measures {measure} from {low:f} to {high:f}."
+        for measure, (low, high) in driver.machine_range.items()
+    ]
+    lines += [f"* Not known: {gap}" for gap in driver.not_known]
+    return [*lines, f"* Sources: {driver.sources}", ""]
+
+
+def _toml(value: str | int | bool) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON list.")
+@click.option("--markdown", is_flag=True, help="The page docs/devices.md.")
+def drivers(as_json: bool, markdown: bool) -> None:
+    """List every driver and what is known about it."""
+    if as_json and markdown:
+        raise click.UsageError("--json and --markdown are two different outputs")
+    if as_json:
+        click.echo(json.dumps([driver_json(driver) for driver in every().values()], ensure_ascii=False))
+    elif markdown:
+        click.echo(devices_page(), nl=False)
+    else:
+        _table()
+
+
+def _table() -> None:
+    for driver in every().values():
+        click.echo(f"{driver.name}  {driver.title}")
+        click.echo(f"    {', '.join(driver.kinds)}; {line_in_words(driver.link)}; {', '.join(driver.models)}")
+        click.echo(f"    grade {driver.grade}: {GRADES[driver.grade]}; {PROVENANCES[driver.provenance]}")
+        for gap in driver.not_known:
+            click.echo(f"    not known: {gap}")
