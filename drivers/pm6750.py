@@ -1,158 +1,215 @@
-"""BerryMed PM6750 parameter board (blood pressure, SpO2, temperature, ECG), built into other makers' machines.
+"""BerryMed PM6750 board (blood pressure, SpO2, temperature, ECG), built into other makers' machines.
 
 Cable: RS-232 or USB (virtual port), 115200 8N1. The board is silent until outputs are switched on, and it
 inflates a cuff when told `02 01`: that is sent on a person's order and at no other time.
 A result counts once, and only after the board was heard measuring: it may repeat its last packet for ever.
+The packets themselves are in `protocol/berry.py`.
 """
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
 from drivers.catalogue import Driver, Refusal, Serial, frame_by_frame
 from drivers.dialogue import Answer, Dialogue, Listen, Observe, Order, Report, Send, Settings, Step
-from protocol.checks import inverted_sum8
-from protocol.errors import ConfigError, MalformedValue, NoAnswer
-from protocol.framing import Frame, LengthFramer
-from protocol.quantities import Quantity
-from protocol.readings import Event, Kind, Measure, Notice, Progress, Reading
+from protocol import berry
+from protocol.berry import (
+    FAILED,
+    FIRST_PRESSURE,
+    NIBP,
+    PATIENT_MODE,
+    PRESSURE,
+    SPO2,
+    SPO2_OUTPUT,
+    TEMPERATURE,
+    TEMPERATURE_OUTPUT,
+    UNDERWAY,
+    command,
+    cuff_state,
+)
+from protocol.errors import ConfigError, NoAnswer
+from protocol.framing import Frame
+from protocol.readings import Kind, Measure, Notice, Progress, Reading
 from protocol.steady import Steady
 
-START = b"\x55\xaa"
-LONGEST = 0x40
-"""Ours: no documented packet has a longer length byte than 0A; a longer one is a false start."""
-
-NIBP, SPO2, TEMPERATURE = 0x03, 0x04, 0x05
-ON_OFF = frozenset({0, 1})
-COMMANDS: Mapping[int, frozenset[int]] = {
-    0x01: ON_OFF,  # ECG output
-    0x02: ON_OFF,  # blood pressure: stop, start
-    0x03: ON_OFF,  # SpO2 output
-    0x04: ON_OFF,  # temperature output
-    0x05: frozenset({2, 3}),  # leads
-    0x07: frozenset({1, 2, 3, 4}),  # ECG gain
-    0x08: frozenset({1, 2, 3}),  # ECG filter
-    0x09: frozenset({1, 2, 3}),  # patient mode
-    0x0A: frozenset(range(20, 151)),  # first pressure / 2
-    0xFE: ON_OFF,  # SpO2 wave
-    0xFF: ON_OFF,  # respiration wave
-}
-"""All that may ever be sent. The factory functions (0B 0C 0D 0E 10) are not among them."""
-
+OUTPUTS = (0x01, SPO2_OUTPUT, TEMPERATURE_OUTPUT, 0xFE, 0xFF)
+CHANNELS = {SPO2: ("SpO2",), TEMPERATURE: ("T1", "T2")}
 PATIENTS = {"adult": (1, 40, 300, 150), "child": (2, 40, 210, 100), "neonate": (3, 40, 140, 70)}
 """Mode number, lowest, highest and the documented default first pressure in mmHg."""
 
-UNDERWAY = {1: "measuring", 9: "initialising", 10: "initialised"}
-FAILED = {
-    2: "stopped_by_host",
-    3: "over_pressure",
-    4: "cuff_loose",
-    5: "timed_out",
-    6: "measurement_error",
-    7: "movement",
-    8: "no_result",
-}
-NO_FINGER = {1: "sensor_off", 2: "no_finger", 3: "searching", 4: "search_too_long"}
 WATCHDOG = 90.0
+STOP_ANSWER = 5.0
+"""Ours: seconds a board has to confirm a stop before the measurement is reported as stopped."""
 START_ORDER, STOP_ORDER = "start_blood_pressure", "stop_blood_pressure"
 
 
-def command(number: int, argument: int) -> bytes:
-    """Return the frame of one command; ValueError for any that is not in `COMMANDS`."""
-    if argument not in COMMANDS.get(number, ()):
-        raise ValueError(f"never sent: {number:02x} {argument:02x}")
-    body = bytes([4, number, argument])
-    return START + body + bytes([inverted_sum8(body)])
+decode = frame_by_frame(berry.decode_packet)
 
 
-def decode_packet(frame: bytes) -> Iterator[Reading | Event]:
-    """Yield what one packet says; raise MalformedValue for one that is not documented."""
-    kind, content = frame[3], frame[4:-1]
-    if kind == NIBP and len(content) == 5:
-        yield _pressure(content, frame)
-    elif kind == SPO2 and len(content) == 3:
-        yield _oximetry(content, frame)
-    elif kind == TEMPERATURE and len(content) == 5:
-        yield from _temperature(content, frame)
-    else:
-        yield _trace(kind, content)
+@dataclass(slots=True)
+class _Cuff:
+    """Where the blood-pressure part stands; tells a fresh result from the board repeating an old one."""
+
+    state: int | None = None
+    underway: bool = False
+    heard: bytes = b""
+    """The last packet of this measurement."""
+    ordered_at: int | None = None
+    """The state in which the order found the board."""
+    limit: float | None = None
+    """Seconds from the last command after which an ordered measurement is given up; None: none is ordered."""
+    at_limit: str = "timed_out"
+    given_up: bool = False
+    """What the board still says of a measurement given up is not another one."""
+
+    def begin(self) -> None:
+        """A person ordered a measurement now."""
+        self.heard, self.ordered_at, self.given_up = b"", self.state, False
+        self.limit, self.at_limit = WATCHDOG, "timed_out"
+
+    def ends(self, frame: bytes) -> bool:
+        """Take note of a packet; return whether it is the last word on a measurement."""
+        state = cuff_state(frame)
+        self.state, self.heard = state, frame
+        if state in UNDERWAY:
+            self.underway = not self.given_up
+            return False
+        at_once = self.limit is not None and state in FAILED and state not in {2, self.ordered_at}
+        last_word = self.underway or at_once
+        self.underway = self.given_up = False
+        return last_word
 
 
-def _state(content: bytes) -> int:
-    return content[0] >> 2 & 0x0F
+def talk(settings: Settings) -> Dialogue:
+    """Switch the outputs, then follow the board; start and stop a measurement only when a person asks."""
+    _inflation(settings, {})
+    wanted = {SPO2_OUTPUT: bool(settings["spo2"]), TEMPERATURE_OUTPUT: bool(settings["temperature"])}
+    for output in OUTPUTS:
+        yield Send(command(output, wanted.get(output, False)))
+    cuff = _Cuff()
+    needed = int(settings["equal_packets"])
+    channels = {name: Steady[str](needed) for names in CHANNELS.values() for name in names}
+    while True:
+        answer = yield Listen(orders=True, within=cuff.limit)
+        if answer is None:
+            yield from _give_up(cuff)
+        elif isinstance(answer, Order):
+            yield from _obey(answer, settings, cuff)
+        elif answer.data[3] == NIBP:
+            yield from _follow(answer, cuff)
+        elif answer.data[3] in CHANNELS:
+            yield from _settle(answer, channels)
 
 
-def _pressure(content: bytes, frame: bytes) -> Reading | Event:
-    state, mode = _state(content), {"patient_mode_bits": str(content[0] & 3)}
-    _, cuff, systolic, mean, diastolic = content
-    if state in UNDERWAY:
-        pressure = {"cuff_pressure": _mmhg(cuff * 2)}
-        return Progress(Kind.BLOOD_PRESSURE, dict(pressure), UNDERWAY[state])
-    if state in FAILED:
-        return Reading(Kind.BLOOD_PRESSURE, {}, (frame,), context=mode, failed=FAILED[state])
-    if state != 0:
-        raise MalformedValue(f"state {state} is not documented")
-    if not (systolic and diastolic):
-        return Notice("pm6750.no_value", mode)
-    values = {Measure.SYSTOLIC: _mmhg(systolic), Measure.DIASTOLIC: _mmhg(diastolic)}
-    if mean:
-        values[Measure.MEAN_PRESSURE] = _mmhg(mean)
-    return Reading(Kind.BLOOD_PRESSURE, values, (frame,), context=mode)
+def _inflation(settings: Settings, arguments: Mapping[str, str]) -> tuple[int, int]:
+    """Return patient mode and first pressure in mmHg; raise ConfigError outside the documented limits."""
+    patient = arguments.get("patient", str(settings["patient"]))
+    stated = arguments.get("first_pressure", str(settings["first_pressure"]))
+    if patient not in PATIENTS or not stated.isdecimal():
+        raise ConfigError(f"patient {patient!r}, first_pressure {stated!r}", code="pm6750.inflation")
+    mode, low, high, usual = PATIENTS[patient]
+    pressure = int(stated) or usual
+    if not low <= pressure <= high or pressure % 2:
+        raise ConfigError(
+            f"first_pressure {pressure}: even, {low} to {high} for {patient}", code="pm6750.inflation"
+        )
+    return mode, pressure
 
 
-def _mmhg(number: int) -> Quantity:
-    return Quantity(Decimal(number), "mm[Hg]")
+def _obey(order: Order, settings: Settings, cuff: _Cuff) -> Generator[Step, Answer, None]:
+    if order.name == STOP_ORDER:
+        yield Send(command(PRESSURE, 0))
+        if cuff.limit is not None:
+            cuff.limit, cuff.at_limit = STOP_ANSWER, "stopped_by_host"
+    elif order.name == START_ORDER and (cuff.underway or cuff.limit is not None):
+        yield Observe(Notice("pm6750.already_measuring"))
+    elif order.name == START_ORDER:
+        yield from _start(order, settings, cuff)
 
 
-def _oximetry(content: bytes, frame: bytes) -> Reading | Event:
-    status, saturation, pulse = content
-    if status in NO_FINGER:
-        return Progress(Kind.OXIMETRY, {}, NO_FINGER[status])
-    if status != 0 or saturation == 0 or (saturation > 100 and saturation != 127) or pulse == 0:
-        raise MalformedValue(f"status {status}, SpO2 {saturation}, pulse {pulse} is not documented")
-    values: dict[Measure, Quantity] = {}
-    if saturation != 127:
-        values[Measure.SPO2] = Quantity(Decimal(saturation), "%")
-    if pulse != 255:
-        values[Measure.PULSE_RATE] = Quantity(Decimal(pulse), "/min")
-    return Reading(Kind.OXIMETRY, values, (frame,)) if values else Progress(Kind.OXIMETRY, {}, "no_value")
+def _start(order: Order, settings: Settings, cuff: _Cuff) -> Generator[Step, Answer, None]:
+    try:
+        mode, pressure = _inflation(settings, order.arguments)
+    except ConfigError as wrong:
+        yield Observe(Notice(wrong.code, {"reason": wrong.detail}))
+        return
+    cuff.begin()
+    yield Send(command(PATIENT_MODE, mode))
+    yield Send(command(FIRST_PRESSURE, pressure // 2))
+    yield Send(command(PRESSURE, 1))
 
 
-def _temperature(content: bytes, frame: bytes) -> Iterator[Reading | Event]:
-    status = content[0]
-    if status > 3:
-        raise MalformedValue(f"status {status} is not documented")
-    if status == 3:
-        yield Progress(Kind.TEMPERATURE, {}, "probes_off")
-    for channel, off, whole, tenth in (("T1", 1, *content[1:3]), ("T2", 2, *content[3:5])):
-        if status & off:
-            continue
-        if tenth > 9:
-            raise MalformedValue(f"{tenth} tenths")
-        values = {Measure.BODY_TEMPERATURE: Quantity(Decimal(f"{whole}.{tenth}"), "Cel")}
-        yield Reading(Kind.TEMPERATURE, values, (frame,), context={"channel": channel})
+def _follow(frame: Frame, cuff: _Cuff) -> Generator[Step, Answer, None]:
+    """Show the cuff pressure; report the last word on a measurement, once."""
+    said = next(iter(decode([frame])))
+    if isinstance(said, Refusal):
+        yield Observe(Notice(said.code, {"reason": said.reason, "frame": said.frame.hex(" ")}))
+    elif isinstance(said, Progress):
+        cuff.ends(frame.data)
+        yield Observe(said)
+    elif cuff.ends(frame.data):
+        cuff.limit = None
+        if not isinstance(said, Reading):
+            said = _failed("no_result", frame.data)
+        if said.failed not in {None, "stopped_by_host"}:
+            yield Send(command(PRESSURE, 0))
+        yield Report(said)
 
 
-def _trace(kind: int, content: bytes) -> Notice:
-    """Return what a packet that carries no measure of this gateway says."""
-    match kind, *content:
-        case 0x01, _, _, _, _, _, _, _:
-            return Notice("pm6750.ecg_wave", {"samples": " ".join(map(str, content))})
-        case 0x02, status, heart, breath:
-            return Notice("pm6750.ecg_values", _ecg(status, heart, breath))
-        case 0x02, status, heart, breath, st, rhythm:
-            signed = st - 256 if st > 127 else st
-            more = {"st_mv": str(Decimal(signed).scaleb(-2)), "rhythm_code": f"{rhythm:02x}"}
-            return Notice("pm6750.ecg_values", _ecg(status, heart, breath) | more)
-        case (0x30 | 0x31), *_:
-            return Notice("pm6750.beat", {"mark": "R" if kind == 0x30 else "pulse"})
-        case 0xFE, sample:
-            return Notice("pm6750.spo2_wave", {"sample": str(sample)})
-        case 0xFF, sample:
-            return Notice("pm6750.respiration_wave", {"sample": str(sample)})
-        case _:
-            raise MalformedValue(f"type {kind:02x} with {len(content)} bytes is not documented")
+def _give_up(cuff: _Cuff) -> Generator[Step, Answer, None]:
+    """Stop the board, which did not end the measurement in time; raise NoAnswer where it said nothing."""
+    yield Send(command(PRESSURE, 0))
+    if not cuff.heard:
+        raise NoAnswer("no blood-pressure packet since the order")
+    cuff.limit, cuff.underway, cuff.given_up = None, False, True
+    yield Report(_failed(cuff.at_limit, cuff.heard))
 
 
-def _ecg(status: int, heart: int, breath: int) -> dict[str, str]:
-    return {"status": f"{status:02x}", "heart_rate": str(heart), "respiration": str(breath)}
+def _failed(reason: str, frame: bytes) -> Reading:
+    return Reading(Kind.BLOOD_PRESSURE, {}, (frame,), context=berry.mode_bits(frame), failed=reason)
+
+
+def _settle(frame: Frame, channels: Mapping[str, Steady[str]]) -> Generator[Step, Answer, None]:
+    """Report a value of a running output once it has stood still, and again only after the sensor was off."""
+    worn = set()
+    for said in decode([frame]):
+        if isinstance(said, Reading):
+            channel = said.context.get("channel", "SpO2")
+            worn.add(channel)
+            value = str(said.values.get(Measure.SPO2) or said.values.get(Measure.BODY_TEMPERATURE))
+            if evidence := channels[channel].see(value, frame.data):
+                yield Report(replace(said, evidence=evidence))
+            else:
+                yield Observe(Progress(said.kind, said.values, "settling"))
+        elif not isinstance(said, Refusal):
+            yield Observe(said)
+    for channel in set(CHANNELS[frame.data[3]]) - worn:
+        channels[channel].release()
+
+
+DRIVER = Driver(
+    name="pm6750",
+    title="BerryMed PM6750 parameter board",
+    models=("PM6750",),
+    kinds=(Kind.BLOOD_PRESSURE, Kind.OXIMETRY, Kind.TEMPERATURE),
+    link=Serial(baudrate=115200),
+    framer=berry.framer,
+    decode=decode,
+    talk=talk,
+    grade="A",
+    provenance="constructed",
+    sources="serial/pm6750.md: Abrunacci/berry_med, citing the vendor manual, and an independent client",
+    not_known=(
+        "a captured blood-pressure or temperature packet (those here are constructed)",
+        "which number in the status byte is the adult mode",
+        "whether error, movement and over-pressure can be followed by a second try (taken as final here)",
+        "when a running SpO2 or temperature value has settled (equal_packets is ours)",
+    ),
+    orders=(START_ORDER, STOP_ORDER),
+    settings={
+        "patient": "adult",
+        "first_pressure": 0,
+        "spo2": False,
+        "temperature": False,
+        "equal_packets": 8,
+    },
+)

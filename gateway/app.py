@@ -11,8 +11,6 @@ from contextlib import suppress
 from importlib import import_module
 from zoneinfo import ZoneInfo
 
-from store.journal import Journal
-
 from drivers import catalogue
 from drivers.dialogue import Order
 from gateway import exams
@@ -23,7 +21,8 @@ from gateway.links.hotplug import Hotplug
 from gateway.service import DeviceState, ExamRequest
 from gateway.supervisor import Station, Surroundings
 from protocol.errors import RequestRefused
-from store.facts import ClockSet, DeviceEvent, Fact
+from store.facts import AnyBody, ClockSet, DeviceEvent, Fact
+from store.journal import Journal
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +51,9 @@ class Gateway:
         self.hotplug = Hotplug()
         self.broadcast = Broadcast()
         self._loop = asyncio.get_running_loop()
-        self.work = asyncio.Event()
-        """Set when the outbox may have something new."""
+        self.closing = asyncio.Event()
+        """Set when the service stops, so that open streams end by themselves."""
+        self._news: dict[str, asyncio.Event] = {}
         forwarders = ("fhir",) if config.fhir else ()
         self.journal = Journal.open(
             config.state / "journal.db",
@@ -83,7 +83,7 @@ class Gateway:
 
     def _publish(self, topics: set[str]) -> None:
         if "measurement" in topics:
-            self.work.set()
+            self._tell_forwarders()
         for topic in sorted(topics):
             self.broadcast.publish(topic)
 
@@ -115,14 +115,14 @@ class Gateway:
         event = DeviceEvent(
             device=device, code="order.given", detail={"order": name, "operator": operator, **arguments}
         )
-        await self.journal.run(lambda tx: tx.append(event))
+        await self._write(event)
         station.order(Order(name, dict(arguments)))
 
     async def resend(self, forwarder: str, measurement: str, operator: str) -> None:
         """Send a parked delivery again; see Service."""
-        if not await self.journal.run(lambda tx: tx.resend(forwarder, measurement, operator)):
+        if not await self.journal.run(lambda tx: tx.resend(forwarder, measurement)):
             raise RequestRefused(measurement, code="delivery.unknown")
-        self.work.set()
+        self._tell_forwarders()
 
     def devices(self) -> list[DeviceState]:
         """Return every device's state; see Service."""
@@ -132,11 +132,33 @@ class Gateway:
         """Yield topics as they change; see Service."""
         return self.broadcast.topics()
 
+    def news(self, forwarder: str) -> asyncio.Event:
+        """Return the event that is set when this forwarder's outbox may hold something new."""
+        return self._news.setdefault(forwarder, asyncio.Event())
+
+    def _tell_forwarders(self) -> None:
+        for news in self._news.values():
+            news.set()
+
+    async def journal_answers(self) -> bool:
+        """Return True once the journal's writer came back from a command that does nothing."""
+        await self.journal.run(lambda tx: None)
+        return True
+
+    def faults(self) -> list[str]:
+        """Return, as codes, why the gateway cannot take readings now."""
+        return sorted(
+            {state.code for state in self.devices() if state.code and state.code.startswith("store.")}
+        )
+
     def _named(self, device: str) -> Station:
         for station in self.stations:
             if station.config.name == device:
                 return station
         raise RequestRefused(device, code="device.unknown")
+
+    async def _write(self, body: AnyBody) -> None:
+        await self.journal.run(lambda tx: tx.append(body))
 
     async def watch_clock(self) -> None:
         """Keep a `ClockSet` fact of every time somebody set our clock or it became synchronised."""
@@ -145,14 +167,12 @@ class Gateway:
             await asyncio.sleep(CLOCK_LOOK_S)
             after = self.clock.now()
             if was_set(before, after):
-                fact = ClockSet(before=before, after=after)
-                await self.journal.run(lambda tx, fact=fact: tx.append(fact))  # type: ignore[misc]
+                await self._write(ClockSet(before=before, after=after))
             before = after
 
     def close(self) -> None:
         """Close the journal; everything acknowledged is on disk already."""
         self.broadcast.close()
-        self.hotplug.close()
         self.journal.close()
 
 
@@ -164,7 +184,7 @@ async def run(config: Config, announce: Callable[[str], None] = lambda url: None
         loop.add_signal_handler(number, stop.set)
     gateway = Gateway(config)
     try:
-        async with asyncio.TaskGroup() as group:
+        async with gateway.hotplug, asyncio.TaskGroup() as group:
             running = [
                 group.create_task(station.run(), name=f"device {station.config.name}")
                 for station in gateway.stations

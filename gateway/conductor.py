@@ -6,18 +6,16 @@ without being told to the sink as noise.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
 from typing import Protocol
 
 from drivers.catalogue import Driver
 from drivers.dialogue import Answer, Listen, Observe, Order, Report, Send, Settings, Step
 from gateway.links import Link
-from protocol.errors import LinkError
 from protocol.framing import Frame, Framer, Noise
 from protocol.readings import Event, Reading
 
 GAP_S = 1.0
-"""After so long without a byte, what the framer holds will not be completed: a false start or a line without end."""
+"""After so long without a byte, what the framer holds stays as it is: a false start, a line without end."""
 
 
 class Sink(Protocol):
@@ -64,8 +62,9 @@ async def _do(step: Step, ear: "_Ear", link: Link, sink: Sink) -> Answer:
     match step:
         case Send(data):
             await link.write(data)
-        case Listen(timeout, orders):
-            return await ear.hear(timeout, orders=orders)
+            ear.sent()
+        case Listen():
+            return await ear.hear(step)
         case Report(reading):
             await sink.report(reading)
         case Observe(event):
@@ -86,49 +85,59 @@ class _Ear:
         self._link = link
         self._sink = sink
         self._orders = orders
-        self._frames: deque[Frame] = deque()
+        self._pieces: deque[Frame | Noise] = deque()
         self._loop = asyncio.get_running_loop()
+        self._sent_at = self._loop.time()
         self._quiet_at: float | None = None
         self._chunk = self._read()
 
-    async def hear(self, timeout: float | None, *, orders: bool) -> Answer:
-        """Return the next order (if wanted) or frame, or None after *timeout* seconds without either."""
-        if orders and not self._orders.empty():
+    def sent(self) -> None:
+        """Note a Send's moment; `Listen.within` counts from the last, before one from the start."""
+        self._sent_at = self._loop.time()
+
+    async def hear(self, step: Listen) -> Answer:
+        """Return the next order (if wanted) or frame, or None once the step's time is up."""
+        if step.orders and not self._orders.empty():
             return self._orders.get_nowait()
-        if self._frames:
-            return self._frames.popleft()
-        ordered = asyncio.ensure_future(self._orders.get()) if orders else None
-        try:
-            await self._wait(ordered, None if timeout is None else self._loop.time() + timeout)
-            if ordered is not None and ordered.done():
-                return ordered.result()
-            return self._frames.popleft() if self._frames else None
-        finally:
-            if ordered is not None:
-                ordered.cancel()
+        bound = None if step.within is None else self._sent_at + step.within
+        if bound is not None and self._loop.time() >= bound:
+            return None
+        if (frame := self._next_frame()) is not None:
+            return frame
+        alone = None if step.timeout is None else self._loop.time() + step.timeout
+        return await self._wait(_earliest(alone, bound), orders=step.orders)
 
     async def close(self) -> None:
         """Stop listening; what was heard and not asked for is told as noise."""
         self._chunk.cancel()
         await asyncio.wait({self._chunk})
         if not self._chunk.cancelled() and self._chunk.exception() is None:
-            self._sort(self._framer.feed(self._chunk.result()))
-        self._sort(self._framer.finish())
-        while self._frames:
-            self._sink.noise(Noise(self._frames.popleft().data, "not asked for"))
+            self._pieces.extend(self._framer.feed(self._chunk.result()))
+        self._pieces.extend(self._framer.finish())
+        for piece in self._pieces:
+            self._sink.noise(piece if isinstance(piece, Noise) else Noise(piece.data, "not asked for"))
 
-    async def _wait(self, ordered: asyncio.Task[Order] | None, deadline: float | None) -> None:
-        """Return once a frame or the order is there, or the deadline has passed."""
-        while not self._frames:
-            ends = [end for end in (deadline, self._quiet_at) if end is not None]
-            patience = max(0.0, min(ends) - self._loop.time()) if ends else None
-            waited = {self._chunk} if ordered is None else {self._chunk, ordered}
-            await asyncio.wait(waited, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-            if ordered is not None and ordered.done():
-                return
-            self._take()
-            if deadline is not None and self._loop.time() >= deadline:
-                return
+    async def _wait(self, deadline: float | None, *, orders: bool) -> Answer:
+        """Return the next frame or order to come, or None once *deadline* has passed."""
+        ordered = asyncio.ensure_future(self._orders.get()) if orders else None
+        try:
+            while True:
+                await self._stirred(_earliest(deadline, self._quiet_at), ordered)
+                if ordered is not None and ordered.done():
+                    return ordered.result()
+                self._take()
+                if (frame := self._next_frame()) is not None:
+                    return frame
+                if deadline is not None and self._loop.time() >= deadline:
+                    return None
+        finally:
+            if ordered is not None:
+                ordered.cancel()
+
+    async def _stirred(self, until: float | None, ordered: asyncio.Task[Order] | None) -> None:
+        awaited = {self._chunk} if ordered is None else {self._chunk, ordered}
+        patience = None if until is None else max(0.0, until - self._loop.time())
+        await asyncio.wait(awaited, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
 
     def _take(self) -> None:
         """Cut what has arrived; where nothing has for long enough, cut what is held."""
@@ -136,21 +145,27 @@ class _Ear:
             chunk = self._chunk.result()
             self._chunk = self._read()
             self._quiet_at = self._loop.time() + GAP_S
-            self._sort(self._framer.feed(chunk))
+            self._pieces.extend(self._framer.feed(chunk))
         elif self._quiet_at is not None and self._loop.time() >= self._quiet_at:
             self._quiet_at = None
-            self._sort(self._framer.finish())
+            self._pieces.extend(self._framer.finish())
 
     def _read(self) -> asyncio.Task[bytes]:
         return asyncio.ensure_future(_next_chunk(self._link))
 
-    def _sort(self, pieces: Iterable[Frame | Noise]) -> None:
-        for piece in pieces:
+    def _next_frame(self) -> Frame | None:
+        """Return the next frame that waits, telling the noise before it."""
+        while self._pieces:
+            piece = self._pieces.popleft()
             if isinstance(piece, Frame):
-                self._frames.append(piece)
-            else:
-                self._sink.noise(piece)
+                return piece
+            self._sink.noise(piece)
+        return None
 
 
 async def _next_chunk(link: Link) -> bytes:
     return await link.read()
+
+
+def _earliest(*moments: float | None) -> float | None:
+    return min((moment for moment in moments if moment is not None), default=None)

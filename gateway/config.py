@@ -109,6 +109,11 @@ class FhirConfig(Section):
         description="Our word for an identifier system to the URI the server knows it by.",
         examples=[{"cn-id": "https://centre.example/sid/resident-id"}],
     )
+    identifier_system: str = Field(
+        default="urn:checkup-gateway:measurement",
+        min_length=1,
+        description="System URI of every Observation's identifier; never changed once something was sent.",
+    )
     max_entries: int = Field(default=50, ge=2, description="Entries in one bundle at most.")
     max_attempts: int = Field(
         default=5, ge=1, description="Answers of 4xx before a delivery is parked for a person."

@@ -23,7 +23,7 @@ def open_exam(tx: Transaction, request: ExamRequest) -> str:
             sex = "male" if identifiers.is_male(identifier.value) else "female"
             born = str(identifiers.birth_date(identifier.value))
     resident = tx.resident_for(given, request.name, sex, born)
-    exam = f"e-{tx.gateway}-{tx.next_seq}"
+    exam = f"e-{tx.next_id}"
     tx.append(ExamOpened(exam=exam, resident=resident.id, operator=request.operator))
     return exam
 
@@ -83,7 +83,7 @@ def bind(
 
 def _reissue(tx: Transaction, old: Measurement, operator: str, reason: str) -> str:
     """Withdraw *old* and give its evidence and times a new measurement; return the new id."""
-    new = f"{tx.gateway}-{tx.next_seq}"
+    new = tx.next_id
     tx.append(Reissued(measurement=new, of=old.id, by=operator, reason=reason))
     tx.append(Voided(measurement=old.id, by=operator, reason=reason, replaced_by=new))
     return new

@@ -1,7 +1,7 @@
 """Logs: one JSON line an event on stderr, for the journal of systemd to keep.
 
-The rule against leaks is an allow-list: above DEBUG only the fields of `PLAIN` are written, no argument of
-a message and no text of an exception, because those may hold a name, a number or a measured value.
+The rule against leaks is an allow-list: above DEBUG only the fields of `PLAIN` are written, an exception
+as its type or code, and no other argument of a message, for it may hold a name, a number or a value.
 """
 
 import json
@@ -29,6 +29,7 @@ PLAIN = frozenset(
         "host",
         "kind",
         "measurement",
+        "method",
         "ms",
         "path",
         "port",
@@ -38,6 +39,8 @@ PLAIN = frozenset(
     }
 )
 """Fields that never hold a person or a value; `cause` is in our words, never a typed reason or an answer."""
+WHOLE = frozenset({"gateway.access", "gateway.api.guard"})
+"""Loggers whose arguments are written out: method, path without query, status, time; type and frames."""
 OURS = ("protocol", "drivers", "store", "gateway", "tools")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -53,7 +56,7 @@ class JsonLines(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.getMessage() if open_ or not ours else str(record.msg),
+            "event": record.getMessage() if open_ or not ours else _event(record),
         }
         fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
         line |= fields if open_ else {name: value for name, value in fields.items() if name in PLAIN}
@@ -75,6 +78,24 @@ def setup(level: str, stream: TextIO | None = None) -> None:
     logging.captureWarnings(True)
     for name in OURS:
         logging.getLogger(name).setLevel(least)
+
+
+def _event(record: logging.LogRecord) -> str:
+    """Return the message with its exceptions named and its other arguments left out."""
+    if record.name in WHOLE:
+        return record.getMessage()
+    if not isinstance(record.args, tuple):
+        return str(record.msg)
+    try:
+        return str(record.msg) % tuple(map(_named, record.args))
+    except TypeError:  # the message wants a number where none may be shown
+        return str(record.msg)
+
+
+def _named(argument: object) -> str:
+    if isinstance(argument, GatewayError):
+        return argument.code
+    return type(argument).__qualname__ if isinstance(argument, BaseException) else "…"
 
 
 def _exception(error: BaseException, *, open_: bool) -> dict[str, object]:

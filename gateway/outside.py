@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from gateway.api import create_app
+from gateway import forwarders
+from gateway.api.app import create_app
 from gateway.api.context import Context
-from gateway.delivery import Delivery
-from gateway.forwarders.fhir import FhirForwarder
-from gateway.watchdog import Watchdog
+from gateway.delivery import Delivery, JournalOutbox
+from gateway.forwarders import Forwarder
+from gateway.watchdog import Proof, Watchdog
 from protocol.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ TICK_S = 1.0
 
 
 class Server(uvicorn.Server):
-    """uvicorn on our loop: signals are the service's, and an idle server wakes once a second, not ten times."""
+    """uvicorn on our loop: signals are the service's, and idle it wakes once a second, not ten times."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -63,7 +64,9 @@ def listen(host: str, port: int) -> socket.socket:
         sock.bind((host, port))
     except OSError as error:
         sock.close()
-        raise ConfigError(f"http.host/http.port {host}:{port}: {error.strerror}", code="http.address") from error
+        raise ConfigError(
+            f"http.host/http.port {host}:{port}: {error.strerror}", code="http.address"
+        ) from error
     return sock
 
 
@@ -83,7 +86,11 @@ async def start(
         uvicorn.Config(create_app(context), log_config=None, access_log=False, timeout_graceful_shutdown=5)
     )
     tasks = [group.create_task(_serve(server, sock, gateway.closing), name="http")]
-    tasks += [group.create_task(forward, name="forward") for forward in _forwarding(gateway)]
+    for kind in forwarders.every().values():
+        if (forwarder := kind.build(gateway.config)) is not None:
+            attempts = gateway.config.fhir.max_attempts if gateway.config.fhir else 1
+            forwarding = _forward(gateway, forwarder, attempts)
+            tasks.append(group.create_task(forwarding, name=f"forward {forwarder.name}"))
     await server.up.wait()
     host, port = sock.getsockname()[:2]
     watchdog = Watchdog([gateway.journal_answers, _none_died(inside)])
@@ -91,3 +98,33 @@ async def start(
     watchdog.ready(f"reading {len(gateway.stations)} devices")
     announce(f"http://{host}:{port}")
     return tasks
+
+
+async def _serve(server: Server, sock: socket.socket, closing: asyncio.Event) -> None:
+    """Serve until cancelled; open streams end by themselves, then the server."""
+    serving = asyncio.ensure_future(server.serve([sock]))
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        closing.set()
+        server.stop.set()
+        await serving
+        raise
+
+
+async def _forward(gateway: "Gateway", forwarder: Forwarder, attempts: int) -> None:
+    """Deliver what waits for one forwarder until cancelled; its connections end with it."""
+    outbox = JournalOutbox(gateway.journal, forwarder.name, attempts)
+    news = gateway.news(forwarder.name)
+    delivery = Delivery(outbox, forwarder, news, changed=lambda: gateway.broadcast.publish("outbox"))
+    try:
+        await delivery.run()
+    finally:
+        await forwarder.close()
+
+
+def _none_died(tasks: Sequence["asyncio.Task[None]"]) -> Proof:
+    async def none_died() -> bool:
+        return not any(task.done() for task in tasks)
+
+    return none_died

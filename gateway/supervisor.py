@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from store.journal import Journal
 from tenacity import AsyncRetrying, wait_exponential_jitter
 
 from drivers.catalogue import Driver
@@ -29,10 +28,11 @@ from protocol.errors import GatewayError, LinkError, NoAnswer, ProtocolError, Re
 from protocol.framing import Noise
 from protocol.readings import DeviceClock, Event, Identified, Notice, Progress, Reading
 from store.facts import DeviceEvent, Instant
+from store.journal import Journal
 
 log = logging.getLogger(__name__)
 
-NOT_UNDERSTOOD = 64
+NOT_UNDERSTOOD = 16
 """So many bytes without one frame among them: wrong baud rate or the wrong device."""
 
 
@@ -133,7 +133,14 @@ class Station:
         """Make *reading* durable; returns after COMMIT."""
         began = self._began or self._shared.clock.now()
         self._began = None
-        contact = Contact(self.config.name, self.driver, self._state.serial, began, self._offset, self._zone)
+        contact = Contact(
+            device=self.config.name,
+            driver=self.driver,
+            serial=self._state.serial,
+            began=began,
+            clock_offset_s=self._offset_at(reading),
+            zone=self._shared.zone,
+        )
         await self._shared.journal.run(lambda tx: receive(tx, reading, contact))
         self._unframed = 0
         self._set(
@@ -144,11 +151,22 @@ class Station:
             last_heard=_iso(self._shared.clock.now()),
         )
 
+    def _offset_at(self, reading: Reading) -> float | None:
+        """Return device clock minus ours: a live reading that carries a time is itself such a pair."""
+        if reading.stored or reading.device_time is None:
+            return self._offset
+        offset = clock.offset(reading.device_time, self._shared.clock.now(), self._shared.zone)
+        self._set(clock_offset_s=offset)
+        return offset
+
     async def observe(self, event: Event) -> None:
         """Let an event show in the state; a clock read is kept in the journal as the coincident timestamp."""
         now = self._shared.clock.now()
         self._unframed = 0
         match event:
+            case Progress(state="idle"):
+                self._began = None
+                self._set(condition="connected", progress={})
             case Progress(_, values, state):
                 self._began = self._began or now
                 shown = {str(name): f"{format(q.value, 'f')} {q.unit}" for name, q in values.items()}

@@ -130,12 +130,10 @@ class LineFramer(Held):
         """Yield each whole line, its end byte included; blank lines and overlong ones are noise."""
         for part in _parts(chunk, self._limit):
             self._held += part
-            while (end := self._line_end()) >= 0:
-                yield self._sorted(self._take(end + 1))
-                self._overlong = False
-            if len(self._held) > self._limit:
-                self._overlong = True
-                yield Noise(self._take(len(self._held)), "line too long")
+            while (end := self._line_end()) >= 0 or len(self._held) > self._limit:
+                self._overlong = self._overlong or end < 0
+                yield self._sorted(self._take((self._limit if end < 0 else end) + 1))
+                self._overlong = end < 0
 
     def finish(self) -> Iterator[Frame | Noise]:
         """Yield the unterminated rest as a line: some devices send no terminator."""

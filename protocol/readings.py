@@ -80,7 +80,7 @@ class Progress:
     """A value on its way (cuff pressure, a weight not yet stable): shown, never stored as a result."""
 
     kind: Kind
-    values: Mapping[Measure | str, Quantity]
+    values: Mapping[Measure, Quantity] | Mapping[str, Quantity]
     state: str
 
 

@@ -7,13 +7,13 @@ Value = TypeVar("Value", bound=Hashable)
 
 
 class Steady(Generic[Value]):
-    """Takes a value when *needed* equal ones came one after the other, and then none until `release`.
+    """Takes a value when *needed* (at least one) equal ones came in a row, and then none until `release`.
 
     Always true: between two values taken lies a `release`; what is held is at most *needed* frames.
     """
 
     def __init__(self, needed: int) -> None:
-        self._needed = needed
+        self._needed = max(1, needed)
         self._value: Value | None = None
         self._frames: list[bytes] = []
         self._taken = False

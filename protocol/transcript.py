@@ -3,7 +3,7 @@ r"""The text form of a conversation with a device: what was sent, heard, ordered
 One form for the recorder, the replay link, the simulator and the tests; plain text, so that a
 technician can read it and a reviewer can see every byte. A text knows the escapes \r \n \t \0 \" \\ \xNN.
 
-    # provenance: captured | document | constructed, and where from
+    # provenance: captured | document | upstream | constructed, and where from
     # settings: download=no                      what the driver is told (optional)
     > 53 4e 06 00 02 05 00 00 0d                 the host sends
     < "ST,GS,+  12.34kg\r\n"                     the device sends: hex, or text with \r \n \t \0 \" \\ \xNN
@@ -169,7 +169,7 @@ def event_line(event: Event) -> str:
             return f"notice {code}"
         case Progress(kind=kind, values=values, state=state):
             numbers = [f"{measure} {_quantity(quantity)}" for measure, quantity in values.items()]
-            return " ".join(["progress", kind, state, *numbers])
+            return f"progress {kind} {state} {', '.join(numbers)}".rstrip()
 
 
 def _turn(number: int, line: str) -> Turn:

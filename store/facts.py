@@ -140,6 +140,15 @@ class Voided(Body, frozen=True, tag="voided"):
     replaced_by: str | None
 
 
+class Reissued(Body, frozen=True, tag="reissued"):
+    """A new measurement, unbound, takes over evidence, values and times of `of`, which is withdrawn."""
+
+    measurement: str
+    of: str
+    by: str
+    reason: str
+
+
 class ClockSet(Body, frozen=True, tag="clock_set"):
     """Our clock stepped or became synchronised; `before` and `after` are one moment."""
 
@@ -213,6 +222,7 @@ AnyBody = (
     | Derived
     | Corrected
     | Voided
+    | Reissued
     | ClockSet
     | ExamOpened
     | ExamClosed
@@ -242,6 +252,7 @@ class Measurement(msgspec.Struct, kw_only=True):
     """
 
     id: str
+    resident: str | None = None
     version: int
     status: Status
     kind: str
@@ -259,7 +270,6 @@ class Measurement(msgspec.Struct, kw_only=True):
     context: dict[str, str] = {}
     flags: list[str] = []
     exam: str | None = None
-    resident: str | None = None
     bound_by: str | None = None
     bind_reason: str | None = None
     device_time: datetime | None = None
@@ -276,3 +286,4 @@ class Measurement(msgspec.Struct, kw_only=True):
     replaced_by: str | None = None
     replaces: str | None = None
     received_seq: int
+    """Where the evidence lies: the seq of its `Received` or `ManualEntry`."""

@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 import httpx2
-from store.queries import Queries
 
+from store.queries import Queries
 from tools.stage import Stage
 from tools.visit import Shown, Visit
 
@@ -53,13 +53,13 @@ async def agreement(stage: Stage, visits: Sequence[Visit]) -> Agreement:
     """Compare every value of every visit in all places."""
     result = Agreement()
     pulled = await _pulled(stage)
-    remote = await _observations(stage.fhir.base_url)
+    remote = await observations(stage.fhir.base_url)
     queries = Queries(stage.home / "state" / "journal.db")
     try:
         for visit in visits:
             for shown in visit.shown:
                 _journal(result, queries, shown)
-                _page(result, shown, visit.page)
+                _page(result, shown)
                 _pull(result, shown, pulled)
                 _fhir(result, shown, remote)
     finally:
@@ -73,8 +73,8 @@ def _journal(result: Agreement, queries: Queries, shown: Shown) -> None:
     result.check("journal", shown, values)
 
 
-def _page(result: Agreement, shown: Shown, page: str) -> None:
-    text = html.unescape(re.sub(r"<[^>]*>", " ", page))
+def _page(result: Agreement, shown: Shown) -> None:
+    text = html.unescape(re.sub(r"<[^>]*>", " ", shown.page))
     tokens = set(re.findall(r"\d+(?:\.\d+)?", text))
     printed = {measure: value for measure, value in shown.values.items() if measure not in NOT_ON_PAGE}
     on_page = {measure: value for measure, value in printed.items() if value in tokens}
@@ -91,7 +91,7 @@ def _pull(result: Agreement, shown: Shown, pulled: Mapping[str, Any]) -> None:
 def _fhir(result: Agreement, shown: Shown, remote: Mapping[str, list[Mapping[str, Any]]]) -> None:
     found: dict[str, str] = {}
     for identifier, copies in remote.items():
-        if not belongs(identifier, shown.measurement):
+        if identifier.rpartition(".")[0] != shown.measurement:
             continue
         if len(copies) != 1:
             result.faults.append(f"fhir: {len(copies)} copies of {identifier}")
@@ -102,14 +102,6 @@ def _fhir(result: Agreement, shown: Shown, remote: Mapping[str, list[Mapping[str
                 if coding["code"] in LOINC and "valueQuantity" in part:
                     found[LOINC[coding["code"]]] = str(part["valueQuantity"]["value"])
     result.check("fhir", shown, found)
-
-
-def belongs(identifier: str, measurement: str) -> bool:
-    """Return whether an Observation's identifier is one of this measurement's."""
-    return (
-        identifier == measurement
-        or re.match(rf"{re.escape(measurement)}[^0-9A-Za-z]", identifier) is not None
-    )
 
 
 async def _pulled(stage: Stage) -> dict[str, Any]:
@@ -124,7 +116,7 @@ async def _pulled(stage: Stage) -> dict[str, Any]:
     return newest
 
 
-async def _observations(base_url: str) -> dict[str, list[Mapping[str, Any]]]:
+async def observations(base_url: str) -> dict[str, list[Mapping[str, Any]]]:
     """Return every Observation the FHIR server holds, by identifier."""
     by_identifier: dict[str, list[Mapping[str, Any]]] = {}
     async with httpx2.AsyncClient(timeout=60) as http:

@@ -1,14 +1,13 @@
 """Starts and stops the real FHIR R4 server the demo and the tests forward to, as a process of its own.
 
-It lives in its own virtual environment (`make setup` builds it): `.venv-fhir` beside this repository, or wherever
-CHECKUP_FHIR_SERVER points.
+It lives in its own virtual environment (`make setup` builds it): `.venv-fhir` beside this repository, or
+wherever CHECKUP_FHIR_SERVER points.
 """
 
 import json
 import os
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -28,7 +27,7 @@ class FhirServer:
         """Start it on *port* (0: a free one, kept over restarts) and return when it answers.
 
         What it stores lies in *state_dir* and survives a restart. The very first start compiles its
-        libraries and takes some twenty seconds. Raises RuntimeError with its last words if it does not come up.
+        libraries and takes some twenty seconds. Raises RuntimeError with its last words if it stays away.
         """
         state_dir.mkdir(parents=True, exist_ok=True)
         with _listening(port or self._port()) as listener:
@@ -70,6 +69,8 @@ def environment() -> Path:
 def _listening(port: int) -> socket.socket:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # uvicorn takes a socket it was handed for one without TCP and leaves Nagle on: 40 ms an answer.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.bind(("127.0.0.1", port))
     listener.listen(128)
     return listener
@@ -90,7 +91,7 @@ def _spawn(state_dir: Path, base_url: str, listener: socket.socket) -> subproces
     command = [str(python), "-m", "uvicorn", "sekmet.main:app_factory", "--factory", "--log-level", "warning"]
     with (state_dir / "server.log").open("ab") as log:
         return subprocess.Popen(
-            [*command, "--fd", str(listener.fileno())],
+            [*command, "--timeout-graceful-shutdown", "1", "--fd", str(listener.fileno())],
             cwd=state_dir,
             env={**os.environ, "SEKMET_CONFIG": str(state_dir / "settings.yaml")},
             pass_fds=[listener.fileno()],
@@ -105,13 +106,3 @@ def _answers(base_url: str) -> bool:
         return httpx2.get(f"{base_url}/metadata", timeout=5, trust_env=False).status_code == httpx2.codes.OK
     except httpx2.HTTPError:
         return False
-
-
-if __name__ == "__main__":
-    server = FhirServer()
-    server.start(Path(sys.argv[1]))
-    print(server.base_url, flush=True)
-    try:
-        sys.stdin.read()
-    finally:
-        server.stop()

@@ -2,17 +2,16 @@
 
 import string
 from collections.abc import Mapping
-from typing import TypeVar
 
 from drivers.catalogue import Decoded, Refusal
 from protocol.framing import Frame, Noise
 from protocol.quantities import Quantity
-from protocol.readings import DeviceClock, Event, Identified, Notice, Progress, Reading
+from protocol.readings import DeviceClock, Event, Identified, Measure, Notice, Progress, Reading
 from protocol.transcript import reading_line
 
 Piece = Frame | Noise | Decoded
 Json = dict[str, object]
-_Name = TypeVar("_Name", bound=str)
+Values = Mapping[Measure, Quantity] | Mapping[str, Quantity]
 
 
 def reading_json(reading: Reading) -> Json:
@@ -101,11 +100,11 @@ def shown(data: bytes) -> str:
     return printable(data) or data.hex(" ")
 
 
-def _values_json(values: Mapping[_Name, Quantity]) -> Json:
+def _values_json(values: Values) -> Json:
     return {str(measure): quantity.as_json() for measure, quantity in values.items()}
 
 
-def _values_in_words(values: Mapping[_Name, Quantity]) -> str:
+def _values_in_words(values: Values) -> str:
     said = (f"{measure} {q.comparator or ''}{q.value:f} {q.unit}" for measure, q in values.items())
     return ", ".join(said)
 

@@ -3,6 +3,7 @@
 A sub-command's module is imported only when it is used, so that `--help` and completion stay quick.
 """
 
+import os
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, NoReturn
@@ -100,7 +101,13 @@ class Lazy(click.Group):
 
 
 def _end(ctx: click.Context, error: GatewayError) -> NoReturn:
-    click.echo(f"checkup-gateway: {error}", err=True)
+    """Say what happened and what to do in the terminal's language, then the code and its detail; exit."""
+    from gateway import messages
+
+    environ = os.environ
+    locale = environ.get("LC_ALL") or environ.get("LC_MESSAGES") or environ.get("LANG") or ""
+    text = messages.text(error.code, "zh-CN" if locale.startswith("zh") else "en")
+    click.echo(f"checkup-gateway: {text}\n{error}", err=True)
     ctx.exit(status_of(error))
 
 

@@ -19,5 +19,5 @@ def run(path: Path | None) -> None:
     from gateway.config import load
 
     config = load(path)
-    logs.setup()
+    logs.setup(config.log_level)
     asyncio.run(app.run(config))

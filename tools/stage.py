@@ -43,13 +43,19 @@ class Stage:
     """The parts and their lives. Use as an asynchronous context manager; everything ends with it."""
 
     def __init__(
-        self, home: Path, *, port: int | None = None, seed: int = 1, fhir_url: str | None = None
+        self,
+        home: Path,
+        *,
+        port: int | None = None,
+        seed: int = 1,
+        fhir_url: str | None = None,
+        fhir_port: int | None = None,
     ) -> None:
         self.home = home
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.fhir = FhirServer()
-        self.fhir_port = free_port()
+        self.fhir_port = fhir_port or free_port()
         self.fhir_url = fhir_url
         self.machines = {name: Machine(name, home / f"{name}.tty", seed) for name in MACHINES}
         self.gateway: asyncio.subprocess.Process | None = None
@@ -78,7 +84,7 @@ class Stage:
 
     def write_config(self) -> Path:
         """Write the gateway's configuration file and return its path."""
-        fhir = self.fhir_url or f"http://127.0.0.1:{self.fhir_port}{self.fhir.base_path}"
+        fhir = self.fhir_url or f"http://127.0.0.1:{self.fhir_port}/fhir"
         devices = "".join(
             f'[[devices]]\nname = "{name.replace("_", "-")}"\ndriver = "{name}"\nport = "{machine.link}"\n\n'
             for name, machine in self.machines.items()

@@ -18,6 +18,8 @@ class Shown:
     device: str
     values: Mapping[str, str]
     measurement: str = ""
+    page: str = ""
+    """The clinic page's text once the measurement was there."""
 
 
 @dataclass
@@ -27,12 +29,10 @@ class Visit:
     person: Person
     exam: str = ""
     shown: list[Shown] = field(default_factory=list)
-    page: str = ""
-    """The page's text just before the exam was closed."""
 
 
 async def visit(stage: Stage, number: int, vitals: Vitals) -> Visit:
-    """Play exam *number*: open, measure at three or four machines, look at the page, close."""
+    """Play exam *number*: open, measure at three or four machines and look at the page each time, close."""
     today = Visit(person(number))
     opened = await stage.post(
         "/v1/exams",
@@ -52,7 +52,6 @@ async def visit(stage: Stage, number: int, vitals: Vitals) -> Visit:
     else:
         await _measure(stage, today, "scale_st_gs", vitals.weight())
     await _measure(stage, today, "sinocare_sn", vitals.glucose())
-    today.page = (await stage.http.get("/")).text
     await stage.post(f"/v1/exams/{today.exam}/close", {"operator": OPERATOR})
     return today
 
@@ -75,6 +74,7 @@ async def _measure(stage: Stage, today: Visit, driver: str, values: Mapping[str,
 
     [row] = await stage.until(arrived, f"{device}: no final measurement came of {shown.values}", ARRIVE_S)
     shown.measurement = str(row["id"])
+    shown.page = (await stage.http.get("/")).text
     today.shown.append(shown)
 
 

@@ -36,7 +36,7 @@ class Context:
     """Everything an endpoint may reach.
 
     `faults` names, as codes, why the gateway cannot take readings now; empty while it can.
-    `closing` is set when the server stops, so that every open stream ends by itself.
+    Set `closing` when the server is told to stop: open event streams then end by themselves.
     """
 
     service: Service

@@ -16,7 +16,7 @@ class Ordering(Asked):
     """A person's order; the only way anything is started on a device."""
 
     order: Line
-    arguments: Annotated[dict[Line, Line], Field(max_length=16)] = {}
+    arguments: Annotated[dict[Line, Line], Field(default_factory=dict, max_length=16)]
     operator: Line
 
 

@@ -70,7 +70,8 @@ def wanted(asked: Opening) -> ExamRequest:
 
 @router.get("")
 async def exams(
-    here: Here, open: Annotated[bool, Query(description="only those not closed yet")] = True  # noqa: A002 - the contract's word
+    here: Here,
+    open: Annotated[bool, Query(description="only those not closed yet")] = True,  # noqa: A002 - the contract's word
 ) -> Response:
     """Return the exams, newest first, without their measurements."""
     return await run_in_threadpool(_listed, here.queries, open)

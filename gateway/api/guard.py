@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -81,13 +82,14 @@ def refusal(method: str, headers: Headers, http: HttpConfig) -> tuple[int, str] 
 
 
 class Guard:
-    """ASGI middleware around everything: refuse, add headers, log one line, hide an unexpected error's inside."""
+    """ASGI middleware around everything: refuse, add headers, log one line, keep an error's inside in."""
 
     def __init__(self, app: ASGIApp, http: HttpConfig) -> None:
         self.app = app
         self.http = http
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -105,12 +107,27 @@ class Guard:
             await problem(Request(scope), *wrong)(scope, receive, answer)
             return
         try:
-            await self.app(scope, receive, answer)
-        except Exception as error:  # noqa: BLE001 - the last stop; what it says may hold an identity
+            await self.app(scope, _bounded(receive), answer)
+        except Exception as error:  # the last stop; its message may hold an identity, so it is not logged
             log.error("%s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
             if answer.status is None:
                 reply = problem(Request(scope), HTTPStatus.INTERNAL_SERVER_ERROR, "http.internal")
                 await reply(scope, receive, answer)
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Return *receive* that gives up on a body that was not announced and grows too large."""
+    heard = 0
+
+    async def bounded() -> Message:
+        nonlocal heard
+        message = await receive()
+        heard += len(message.get("body", b""))
+        if heard > BODY_LIMIT:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        return message
+
+    return bounded
 
 
 class _Answer:

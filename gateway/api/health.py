@@ -1,4 +1,4 @@
-"""Is the process alive, and can it take readings? For systemd, a load balancer, or a technician with a browser."""
+"""Is the process alive, and can it take readings? For a monitor, or a technician with a browser."""
 
 from collections.abc import Sequence
 

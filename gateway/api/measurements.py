@@ -1,4 +1,4 @@
-"""The pull API over measurements: ready JSON documents from the journal's projections, joined, never re-made."""
+"""The pull API over measurements: ready JSON documents from the projections, joined, never re-made."""
 
 import json
 from typing import Annotated
@@ -28,6 +28,7 @@ class Binding(Asked):
 @router.get("", response_class=Response, responses={200: {"content": {JSON: {}}}})
 async def pull(
     here: Here,
+    *,
     after: Cursor = None,
     limit: Limit = 100,
     status: Status | None = None,

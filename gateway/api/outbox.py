@@ -1,4 +1,4 @@
-"""What has reached the other side, what waits, and what it refused; a person may send a refused one again."""
+"""What has reached the other side, what waits, and what it refused; a person may send that again."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""Every error as `application/problem+json` (RFC 9457) with our code and a text for the person who reads it."""
+"""Every error as `application/problem+json` (RFC 9457) with our code and a text for who reads it."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -62,16 +62,19 @@ def problem(
     return ProblemResponse(body | more, status, dict(headers or {}))
 
 
+BY_CODE = {
+    "request.cursor": HTTPStatus.BAD_REQUEST,
+    "order.not_now": HTTPStatus.CONFLICT,
+    "exam.closed": HTTPStatus.CONFLICT,
+}
+
+
 def status_of(error: GatewayError) -> HTTPStatus:
-    """Return the HTTP status of one of our errors: by the last word of its code, else by its class."""
-    last = error.code.rpartition(".")[2]
-    by_word = {
-        "unknown": HTTPStatus.NOT_FOUND,
-        "not_now": HTTPStatus.CONFLICT,
-        "cursor": HTTPStatus.BAD_REQUEST,
-    }
-    if last in by_word:
-        return by_word[last]
+    """Return the HTTP status of one of our errors."""
+    if error.code in BY_CODE:
+        return BY_CODE[error.code]
+    if error.code.endswith(".unknown"):
+        return HTTPStatus.NOT_FOUND
     if isinstance(error, RequestRefused):
         return HTTPStatus.UNPROCESSABLE_ENTITY
     if isinstance(error, StoreError | LinkError):

@@ -31,7 +31,7 @@ class Unmappable(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """How one measure is named. At least one of `loinc` and `mdc` is set; `units` are the UCUM codes it may carry."""
+    """How one measure is named, by LOINC or MDC or both; `units` are the UCUM codes it may carry."""
 
     text: str
     loinc: tuple[str, ...]

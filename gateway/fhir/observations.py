@@ -48,7 +48,7 @@ def named(measurement: str, part: str) -> str:
 
 
 def sources(measurement: Measurement, others: Mapping[str, Measurement]) -> list[str]:
-    """Return the identifier values of the height and weight a derived BMI came from, as far as they are known."""
+    """Return the identifier values of the height and weight a derived BMI came from, where known."""
     came_from = [others[key] for key in measurement.derived_from if key in others] or [measurement]
     return [
         named(one.id, measure)
@@ -61,7 +61,7 @@ def sources(measurement: Measurement, others: Mapping[str, Measurement]) -> list
 def observation(
     measurement: Measurement, part: str, around: Around, others: Mapping[str, Measurement], setting: Setting
 ) -> Json:
-    """Return one of the Observations of `parts`. Raises Unmappable where it would have to invent something."""
+    """Return one of the Observations of `parts`. Raises Unmappable where it would have to invent."""
     if measurement.status == "preliminary":
         raise Unmappable("a preliminary measurement is not forwarded")
     content, category = _content(measurement, part)
@@ -70,15 +70,15 @@ def observation(
         "extension": _extensions(measurement, around),
         "identifier": [identifier(setting.measurement_system, named(measurement.id, part))],
         "status": _status(measurement),
-        "category": _categories(measurement, category),
+        "category": _categories(measurement, part, category),
         **content,
         "subject": around.subject,
         **_effective(measurement, setting),
         "issued": instant(measurement.recorded.utc),
         **_site(measurement, part),
     }
-    if around.machine:
-        resource["device"] = around.machine
+    if device := around.gateway if part in measurement.derived else around.machine:
+        resource["device"] = device
     if notes := _notes(measurement):
         resource["note"] = notes
     if part in measurement.derived and (from_ := sources(measurement, others)):
@@ -107,7 +107,7 @@ def _coded(measurement: Measurement, part: str, value: Value) -> Coded:
 
 
 def _components(measurement: Measurement) -> list[Json]:
-    """Return systolic and diastolic always, saying so where one is missing, and the mean where there is one."""
+    """Return systolic and diastolic, saying so where one is missing, and the mean where there is one."""
     found = []
     for measure, coded in codes.COMPONENTS.items():
         if value := measurement.values.get(measure):
@@ -118,7 +118,7 @@ def _components(measurement: Measurement) -> list[Json]:
 
 
 def quantity(value: Value, coded: Coded) -> Json:
-    """Return a Quantity with the precision of *value*. Raises Unmappable where the unit is not the measure's."""
+    """Return a Quantity as precise as *value*. Raises Unmappable where the unit is not the measure's."""
     if value.unit not in coded.units:
         raise Unmappable(f"{coded.text}: the unit {value.unit} is not one of {', '.join(coded.units)}")
     unit = {"unit": codes.UNIT_WORDS.get(value.unit, value.unit), "system": codes.UCUM, "code": value.unit}
@@ -132,10 +132,10 @@ def _status(measurement: Measurement) -> str:
     return measurement.status
 
 
-def _categories(measurement: Measurement, category: codes.Category) -> list[Json]:
-    """Return the one category of its kind, and for a machine's reading the mark that a machine stands behind it."""
+def _categories(measurement: Measurement, part: str, category: codes.Category) -> list[Json]:
+    """Return the one category of its kind and, where a machine itself gave the value, the mark of that."""
     own = [concept(codes.CATEGORIES, category)]
-    if measurement.source == "machine":
+    if measurement.source == "machine" and part not in measurement.derived:
         own.append(concept(codes.PHD_CATEGORIES, "phd-observation"))
     return own
 

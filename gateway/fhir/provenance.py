@@ -1,4 +1,4 @@
-"""Who and what stands behind one version of a measurement: machine, gateway, person, and the raw frames' hash."""
+"""Who and what stands behind one version of a measurement: machine, gateway, person, the frames' hash."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ TAG_SYSTEM = f"{OURS}provenance"
 
 
 def tag(measurement: Measurement) -> str:
-    """Return what tells this Provenance from every other: R4 gives a Provenance no identifier, so it is a tag."""
+    """Return what tells this Provenance from every other; a tag, because R4 gives it no identifier."""
     return f"{measurement.id}.{measurement.version}"
 
 

@@ -11,7 +11,7 @@ MEASUREMENT_SYSTEM = f"{OURS}measurement"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Fixed for the life of the service. `identifier_systems` maps our words to URIs, in order of preference."""
+    """Fixed for the life of the service. `identifier_systems`: our words to URIs, the preferred first."""
 
     gateway: str
     release: str

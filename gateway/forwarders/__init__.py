@@ -1,9 +1,12 @@
 """What a forwarder is: one file here, ending in `FORWARDER`, hands verified measurements to one system."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Protocol
 
+from gateway.config import Config
 from store.facts import Measurement
 from store.residents import Resident
 
@@ -51,3 +54,18 @@ class Forwarder(Protocol):
     async def close(self) -> None:
         """Close connections."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One way of forwarding: `build` returns None where the configuration does not ask for it."""
+
+    name: str
+    build: Callable[[Config], Forwarder | None]
+
+
+def every() -> Mapping[str, Kind]:
+    """Return the `FORWARDER` of every file here, by name."""
+    modules = (import_module(found.name) for found in iter_modules(__path__, f"{__name__}."))
+    kinds = (getattr(module, "FORWARDER", None) for module in modules)
+    return {kind.name: kind for kind in kinds if isinstance(kind, Kind)}

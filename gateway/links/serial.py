@@ -1,7 +1,7 @@
 """Serial ports, on this machine or behind a network, as links.
 
 pyserial blocks, so every open port has a thread that reads it and, once something is to be sent, one that
-writes. Nothing here polls: an idle port costs no wake-up.
+writes. An idle port costs no wake-up, one behind rfc2217:// one a second.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, Queue
 from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeVarTuple
 
 import serial
@@ -28,10 +29,13 @@ if TYPE_CHECKING:
 
     Port = serial.Serial | rfc2217.Serial
 
+SCHEMES = ("socket", "rfc2217")
 INBOX = 65536
 """Bytes kept for a reader that is busy, 5 s of a full 115200 line; beyond it they wait in the kernel."""
 WRITE_S = 5.0
 """A port that has not taken a command after so long is gone; no device here has flow control."""
+REMOTE_LOOK_S = 1.0
+"""pyserial's thread behind an RFC 2217 port can end without a word; so often it is asked."""
 _HELD = {errno.EBUSY, errno.EAGAIN}
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
 
@@ -173,15 +177,14 @@ class SerialLink:
             self._listen(port)
         except Exception as fault:  # a thread that died in silence would look like a silent device
             self.let_go(str(fault))
+        self._tell(self._gone)
         self._shut(port)
-        self._tell(self._over)
+        self._tell(self._ended.set)
 
     def _listen(self, port: "Port") -> None:
         while self._why is None:
             if chunk := _chunk(port):
                 self._keep(chunk)
-            elif self._why is None:
-                raise OSError("the other end closed it")
 
     def _keep(self, chunk: bytes) -> None:
         with self._room:
@@ -212,21 +215,23 @@ class SerialLink:
     def _refused(self, fault: LinkError) -> None:
         if not self._opened.done():
             self._opened.set_exception(fault)
-        self._over()
+        self._gone()
+        self._ended.set()
 
-    def _over(self) -> None:
+    def _gone(self) -> None:
         self._lost = self._why or "not opened"
         self._stirred.set()
-        self._ended.set()
 
 
 def _open(name: str, line: LineSettings) -> "Port":
     target = resolve(name)
-    remote = "://" in target
+    scheme, remote, _ = target.partition("://")
+    if remote and scheme not in SCHEMES:
+        raise Unavailable(f"{name}: only {' and '.join(SCHEMES)} are spoken")
     pseudo = not remote and Path(target).resolve().is_relative_to("/dev/pts")
     try:
         port = serial.serial_for_url(
-            target,
+            _unconfirmed(target),
             do_not_open=True,
             baudrate=line.baudrate,
             # A pseudo-terminal has no line, and Debian's C library refuses to pretend that it has.
@@ -234,7 +239,8 @@ def _open(name: str, line: LineSettings) -> "Port":
             parity="N" if pseudo else line.parity,
             stopbits=line.stopbits,
             exclusive=None if remote else True,
-            write_timeout=None if target.startswith("rfc2217:") else WRITE_S,
+            timeout=REMOTE_LOOK_S if scheme == "rfc2217" else None,
+            write_timeout=None if scheme == "rfc2217" else WRITE_S,  # pyserial's own is 5 s there
         )
         for emptied in ("reset_input_buffer", "_reset_input_buffer", "reset_output_buffer"):
             setattr(port, emptied, _nothing)  # else opening throws away what the device has already sent
@@ -242,6 +248,13 @@ def _open(name: str, line: LineSettings) -> "Port":
     except Exception as fault:  # whatever a URL's reader finds wrong: nobody may wait for this port for ever
         raise _refusal(name, fault) from fault
     return port
+
+
+def _unconfirmed(target: str) -> str:
+    """Return *target* so that nobody waits for DTR and RTS: a server whose port has none never confirms."""
+    if not target.startswith("rfc2217:"):
+        return target
+    return f"{target}{'&' if '?' in target else '?'}ign_set_control"
 
 
 def _nothing() -> None:
@@ -259,12 +272,43 @@ def _refusal(name: str, fault: Exception) -> LinkError:
 
 
 def _chunk(port: "Port") -> bytes:
-    """Return what has arrived, waiting for the first byte; empty where the wait was ended from outside."""
-    chunk = port.read(1)
-    with suppress(OSError):  # what is here is given out first; a fault shows again at the next read
-        while chunk and len(chunk) < INBOX and (more := port.in_waiting):
-            chunk += port.read(more)
+    """Return what has arrived, waiting for the first byte; empty where the wait was ended without one."""
+    try:
+        chunk = port.read(1)
+    except OSError:
+        if chunk := _queued(port):
+            return chunk
+        raise
+    if chunk:
+        with suppress(OSError):  # what is here is given out first; a fault shows again at the next read
+            chunk += _rest(port)
     return chunk
+
+
+def _rest(port: "Port") -> bytes:
+    if isinstance(port, serial.Serial):
+        return port.read(port.in_waiting)
+    if not _is(port, "socket"):
+        return _queued(port)
+    port.timeout = 0  # of a socket pyserial only knows whether, not how much, has arrived
+    try:
+        return port.read(INBOX)
+    finally:
+        port.timeout = None
+
+
+def _queued(port: "Port") -> bytes:
+    """Return what an RFC 2217 port has queued, which pyserial keeps to itself once the connection is gone."""
+    queue: Queue[bytes | None] | None = getattr(port, "_read_buffer", None)
+    found = b""
+    with suppress(Empty):
+        while queue is not None:
+            found += queue.get_nowait() or b""
+    return found
+
+
+def _is(port: "Port", scheme: str) -> bool:
+    return str(port.portstr).startswith(f"{scheme}:")
 
 
 def _wake(port: "Port") -> None:

@@ -18,7 +18,9 @@ ALWAYS = ("blood_pressure", "glucose", "body_size")
 MAIN = {"glucose": "glucose", "temperature": "body_temperature", "oximetry": "spo2"}
 """The measure shown large, where a kind has one that is always it."""
 STEPS = {
-    "blood_pressure": mark("Blood pressure: sit, back against the chair, left arm flat. The result appears here."),
+    "blood_pressure": mark(
+        "Blood pressure: sit, back against the chair, left arm flat. The result appears here."
+    ),
     "glucose": mark("Glucose: put the strip into the meter. The result appears here."),
     "body_size": mark("Height and weight: step on the scale, stand straight. The result appears here."),
 }
@@ -127,7 +129,14 @@ def _waiting(scene: Scene, kind: str) -> Card:
         word = say(mark("The machine is not ready"))
         lines = [messages.text(str(troubled[0].code), scene.language.tag)]
     source = " · ".join(one.name for one in machines)
-    return Card(kind, say(KINDS[kind]), Said("wait", "", word), lines=lines, source=source, orders=_orders(scene, kind))
+    return Card(
+        kind,
+        say(KINDS[kind]),
+        Said("wait", "", word),
+        lines=lines,
+        source=source,
+        orders=_orders(scene, kind),
+    )
 
 
 def _orders(scene: Scene, kind: str) -> list[tuple[str, str, str]]:

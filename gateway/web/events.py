@@ -1,4 +1,4 @@
-"""News for open pages, as server-sent events: one topic a message; the page then fetches what it shows anew."""
+"""News for open pages, as server-sent events: one topic a message; the page then fetches what is old."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -22,7 +22,7 @@ async def events(here: Here) -> StreamingResponse:
 async def stream(
     topics: AsyncIterator[str], closing: asyncio.Event, keep_alive_s: float = KEEP_ALIVE_S
 ) -> AsyncGenerator[bytes, None]:
-    """Yield one event a topic and a comment where it was quiet; ends with *topics* or when *closing* is set."""
+    """Yield one event a topic, a comment where it was quiet; ends with *topics* or when *closing* is set."""
     closed = asyncio.create_task(closing.wait())
     topic = asyncio.create_task(_next(topics))
     try:

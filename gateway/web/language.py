@@ -14,7 +14,7 @@ NAMES = {"zh-CN": "中文", "en": "English"}
 
 
 def mark(message: str) -> str:
-    """Return *message* as it is; the extraction knows this name, so that a table's words reach the catalogue."""
+    """Return *message* as it is; the extraction knows this name, so a table's words reach the catalogue."""
     return message
 
 

@@ -11,10 +11,11 @@ from zoneinfo import ZoneInfo
 from gateway import messages
 from gateway.api.context import Context
 from gateway.service import DeviceState
-from gateway.web.cards import Scene, cards, failure, next_step, remarks, source
+from gateway.web.cards import Scene, cards, failure, next_step, source
 from gateway.web.language import Language, mark
 from gateway.web.words import KINDS, clock_time, listed, masked_name, masked_number, span, years
 from store.exams import Exam
+from store.facts import Measurement
 from store.queries import Queries
 
 TRAY_LIMIT = 100
@@ -36,14 +37,6 @@ CONDITIONS = {
     "failed": ("check", "!", mark("out of order")),
 }
 """Card style, shape and word of each condition; being away is grey, never red."""
-WHY = {
-    "tray.stored": mark("Read from the machine's memory."),
-    "tray.no_exam": mark("Nobody was open."),
-    "tray.several_exams": mark("Several people were open."),
-    "tray.other_opened": mark("Another person had been opened meanwhile."),
-    "tray.before_exam": mark("It began before the person was opened."),
-    "tray.pointed_closed": mark("The person this machine was set to was finished."),
-}
 
 
 @dataclass(frozen=True)
@@ -126,16 +119,19 @@ class Views:
                 if one.failed
                 else listed(self.language, one.values),
                 "source": source(self.scene, one),
-                "why": " ".join([*self._why(one.bind_reason), *remarks(self.language, one)]),
+                "why": self._why(one),
             }
             for one in self.queries.tray(TRAY_LIMIT)
         ]
         return {"rows": rows, "exams": self._open(), "operator": self.operator}
 
-    def _why(self, reason: str | None) -> list[str]:
-        if not reason:
-            return []
-        return [self.language.say(WHY[reason]) if reason in WHY else reason]
+    def _why(self, one: Measurement) -> list[str]:
+        """Return why it lies here, and what else the rules found."""
+        known = messages.known_codes()
+        codes = [one.bind_reason or "", *(f"finding.{finding.rule}" for finding in one.findings)]
+        said = [messages.text(code, self.language.tag) for code in codes if code in known]
+        typed = one.bind_reason if one.bind_reason and one.bind_reason not in known else None
+        return [typed, *said] if typed else said
 
     def machines(self) -> dict[str, object]:
         """Return every machine in words."""
@@ -173,7 +169,5 @@ class Views:
         if not device.noise_bytes:
             return []
         return [
-            self.language.count(
-                "{n} byte not understood", "{n} bytes not understood", device.noise_bytes
-            )
+            self.language.count("{n} byte not understood", "{n} bytes not understood", device.noise_bytes)
         ]

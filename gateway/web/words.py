@@ -88,7 +88,9 @@ def number(value: Value) -> str:
 
 def listed(language: Language, values: Mapping[str, Value]) -> str:
     """Return all values of a measurement in one line."""
-    named = [f"{language.say(MEASURES.get(name, name))} {quantity(language, v)}" for name, v in values.items()]
+    named = [
+        f"{language.say(MEASURES.get(name, name))} {quantity(language, v)}" for name, v in values.items()
+    ]
     return " · ".join(named)
 
 

@@ -71,6 +71,11 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """A host has opened the port."""
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """Bytes from the host, as they came."""
 
@@ -100,7 +105,7 @@ class Store:
 
 
 Act = Say | Await | Pause | Show | ShowFailure | Violation | Refuse
-Cue = Heard | Measure | Fail | Store
+Cue = Attached | Heard | Measure | Fail | Store
 Device = Generator[Act, Cue | None, None]
 
 
@@ -117,8 +122,8 @@ class Setup:
 class Simulator:
     """A machine that can be simulated.
 
-    `device` never ends and never raises; `person` gives what the machine finds on a plausible person. `options` are the choices a technician has, the first of each
-    being the one taken unless told.
+    `device` never ends and never raises; `person` gives what the machine finds on a plausible person.
+    `options` are the choices a technician has, the first of each being taken unless told.
     """
 
     device: Callable[[Setup], Device]
@@ -143,7 +148,7 @@ def scaled(values: Values, name: str, places: int, limit: int) -> int:
     """Return the value *name* times 10^*places*, rounded, from 0 to *limit*; raises OrderRefused."""
     try:
         number = int(Decimal(values[name]).scaleb(places).to_integral_value(ROUND_HALF_UP))
-    except (KeyError, ArithmeticError):
+    except (KeyError, ValueError, ArithmeticError):
         raise OrderRefused(f"{name} must be given as a decimal number") from None
     if not 0 <= number <= limit:
         raise OrderRefused(f"{name} is beyond what this machine can send")

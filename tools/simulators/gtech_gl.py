@@ -4,18 +4,21 @@ From the sheet height_weight_lines. Of the printer text's MARKS only one word is
 only one sent.
 """
 
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from random import Random
 
 from tools.simulators import (
     Await,
     Device,
+    Fail,
     Measure,
+    OrderRefused,
     Refuse,
     Say,
     Setup,
     Show,
     Simulator,
+    Store,
     Values,
     attempt,
     decimal,
@@ -24,7 +27,7 @@ from tools.simulators import (
 
 SEXES = {"male": ("M", "MALE"), "female": ("F", "FEMALE")}
 STANDARD_BMI = 21
-"""What the printed sample's standard weight comes to for its height."""
+"""What the printed sample's standard weight comes to for its height; both are cut off, not rounded."""
 
 
 def device(setup: Setup) -> Device:
@@ -33,21 +36,23 @@ def device(setup: Setup) -> Device:
         cue = yield Await()
         if isinstance(cue, Measure):
             yield from attempt(_measured(setup, cue))
-        elif cue is not None:
+        elif isinstance(cue, Fail | Store):
             yield Refuse("this machine only measures")
 
 
 def _measured(setup: Setup, measure: Measure) -> Device:
     height = scaled(measure.values, "body_height", 1, 9999)
+    if height < 1 or measure.extras.get("sex", "female") not in SEXES:
+        raise OrderRefused("a height, and male or female, are needed")
     weight = scaled(measure.values, "body_weight", 2, 99999)
     shown = {"body_height": decimal(height, 1), "body_weight": decimal(weight, 2)}
     body_mass = Decimal(shown["body_weight"]) / (Decimal(shown["body_height"]) / 100) ** 2
     shown["bmi"] = measure.values.get("bmi", _rounded(body_mass, 1))
     standard = STANDARD_BMI * (Decimal(shown["body_height"]) / 100) ** 2
-    obesity = _rounded(Decimal(shown["body_weight"]) / standard * 100, 1)
+    obesity = _rounded(Decimal(shown["body_weight"]) / standard * 100, 1, ROUND_DOWN)
     letter, word = SEXES[measure.extras.get("sex", "female")]
     if setup.options["dialect"] == "printer":
-        yield Say(_printed(shown, word, _rounded(standard, 2), obesity), result=True)
+        yield Say(_printed(shown, word, _rounded(standard, 2, ROUND_DOWN), obesity), result=True)
     else:
         parts = (shown["body_height"], shown["body_weight"], letter, obesity, shown["bmi"])
         yield Say(b"\x02" + ",".join(parts).encode("ascii") + b"\x03", result=True)
@@ -67,8 +72,8 @@ def _printed(shown: Values, sex: str, standard: str, fatness: str) -> bytes:
     return b"\0\r\n" + "".join(f"{line}\r\n" for line in lines).encode("ascii") + b"\x1bT\0"
 
 
-def _rounded(number: Decimal, places: int) -> str:
-    return format(number.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP), "f")
+def _rounded(number: Decimal, places: int, rounding: str = ROUND_HALF_UP) -> str:
+    return format(number.quantize(Decimal(1).scaleb(-places), rounding), "f")
 
 
 def person(chance: Random) -> Values:

@@ -73,7 +73,9 @@ def _stepped_off(weight: int, places: int) -> Device:
 def _overloaded(fail: Fail) -> Device:
     if fail.reason != "overload":
         raise OrderRefused("this scale fails as overload")
-    yield Say(OVERLOAD, result=True)
+    for _ in range(STEADY):
+        yield Say(OVERLOAD, result=True)
+        yield Pause(EVERY_S)
     yield ShowFailure("overload")
 
 

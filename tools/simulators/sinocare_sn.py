@@ -4,6 +4,7 @@ From the sheets sinocare_sn (serial) and sinocare (HI and LO). The clock may run
 host may set it. An erase is obeyed and reported: no gateway may send it unasked.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -13,6 +14,7 @@ from tools.simulators import (
     Await,
     Cue,
     Device,
+    Fail,
     Heard,
     Measure,
     OrderRefused,
@@ -60,7 +62,7 @@ class _Meter:
         self._setup = setup
         self._seconds = setup.options["firmware"] == "new"
         self._set_by = timedelta()
-        self._memory: list[Record] = []
+        self._memory: deque[Record] = deque(maxlen=255 * A_PACKET)
         self._held = b""
 
     def take(self, cue: Cue | None) -> Device:
@@ -72,8 +74,10 @@ class _Meter:
                 yield from self._measure(cue)
             case Store(records):
                 self._memory += [_record(record) for record in records]
-            case _:
+            case Fail():
                 yield Refuse("this meter's error list is not known: only HI and LO")
+            case _:
+                pass
 
     def _now(self) -> datetime:
         return self._setup.clock() + self._set_by
@@ -114,9 +118,10 @@ class _Meter:
     def _set(self, content: bytes) -> None:
         if len(content) not in {5, 6}:
             raise OrderRefused("a clock setting has 5 or 6 bytes")
-        year, *rest = content
+        year, month, day, hour, minute = content[:5]
+        second = content[5] if len(content) == 6 else 0
         try:
-            told = datetime(2000 + year, *rest)  # noqa: DTZ001 (a device's own time has no zone)
+            told = datetime(2000 + year, month, day, hour, minute, second)  # noqa: DTZ001 (a device's own time)
         except ValueError:
             raise OrderRefused("a clock setting that is no date") from None
         self._set_by = told - self._setup.clock()
@@ -125,8 +130,9 @@ class _Meter:
         total = -(-len(self._memory) // A_PACKET)
         if total == 0:
             yield bytes(3)
+        memory = list(self._memory)
         for number in range(total):
-            records = self._memory[number * A_PACKET : (number + 1) * A_PACKET]
+            records = memory[number * A_PACKET : (number + 1) * A_PACKET]
             told = b"".join(
                 _minutes(at) + value.to_bytes(2, "big") + bytes([at.second]) for at, value in records
             )
@@ -164,18 +170,21 @@ def _record(told: Values) -> Record:
         at = datetime.fromisoformat(told["at"])
     except (KeyError, ValueError):
         raise OrderRefused("a stored record needs its time as `at`, in ISO 8601") from None
+    if not 2000 <= at.year <= 2255:
+        raise OrderRefused("the meter's years are 2000 to 2255")
     return at, scaled(told, "glucose", 1, 0xFFFF)
 
 
 def _beyond(glucose: str) -> tuple[int, str] | None:
     """Return the mark and the words where the meter shows HI or LO."""
     try:
-        value = {"HI": HIGH + 1, "LO": LOW - 1}.get(glucose) or Decimal(glucose)
+        high = glucose == "HI" or (glucose != "LO" and Decimal(glucose) > HIGH)
+        low = glucose == "LO" or (glucose != "HI" and Decimal(glucose) < LOW)
     except InvalidOperation:
         return None
-    if value > HIGH:
+    if high:
         return 0x01, f">{HIGH}"
-    return (0x02, f"<{LOW}") if value < LOW else None
+    return (0x02, f"<{LOW}") if low else None
 
 
 def person(chance: Random) -> Values:

@@ -1,0 +1,214 @@
+"""A transcript as a link: the device's side of a recorded conversation, played to the real driver.
+
+`play` runs it in time of its own, in which a silence of minutes passes at once.
+"""
+
+import asyncio
+import selectors
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from drivers.catalogue import Driver
+from drivers.dialogue import Order, Settings
+from gateway.conductor import GAP_S, conduct
+from protocol.errors import Lost, ProtocolError, UnexpectedReply
+from protocol.framing import Noise
+from protocol.readings import Event, Reading
+from protocol.transcript import (
+    Gives,
+    Heard,
+    Lets,
+    Ordered,
+    Sent,
+    Silence,
+    Transcript,
+    TranscriptError,
+    event_line,
+    reading_line,
+)
+
+AFTER_S = GAP_S + 0.5
+"""Silence after the last turn, in which a framer may give out a line that was never ended."""
+PATIENCE_S = 3600.0
+"""A driver that has not said within this time what the transcript has it say will never say it."""
+WORDS = {"yes": True, "true": True, "no": False, "false": False}
+
+
+class Replay:
+    """The device's side of *transcript* as a link.
+
+    What the device sent after a question is held back until the driver has asked it. `beyond` is what the
+    driver said after the last turn: nothing answers it, and the link is lost soon after.
+    """
+
+    def __init__(
+        self, transcript: Transcript, orders: asyncio.Queue[Order] | None = None, chunk: int | None = None
+    ) -> None:
+        """Play in chunks of *chunk* bytes, or turn by turn; a person's orders go into *orders*."""
+        self._turns = deque(turn for turn in transcript.turns if not isinstance(turn, Gives | Lets))
+        self._expected = deque(turn.data for turn in transcript.turns if isinstance(turn, Sent))
+        self._orders = orders
+        self._size = chunk
+        self._said = asyncio.Semaphore(0)
+        self._heard = b""
+        self.beyond = b""
+
+    async def write(self, data: bytes) -> None:
+        """Take what the driver says; UnexpectedReply (`replay.differs`) where the transcript differs."""
+        if not self._expected:
+            self.beyond += data
+            return
+        wanted = self._expected.popleft()
+        if data != wanted:
+            raise UnexpectedReply(
+                f"the driver says {data.hex(' ')}, the transcript {wanted.hex(' ')}", code="replay.differs"
+            )
+        self._said.release()
+
+    async def read(self) -> bytes:
+        """Return what the device said next, in its own time; raise Lost when the transcript is over."""
+        while not self._heard:
+            if not self._turns:
+                await asyncio.sleep(AFTER_S)
+                raise Lost("the transcript is over")
+            await self._turn()
+        size = self._size or len(self._heard)
+        chunk, self._heard = self._heard[:size], self._heard[size:]
+        return chunk
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    def ended(self) -> None:
+        """Take note that the dialogue has ended; UnexpectedReply where it has not said everything."""
+        if self._expected:
+            raise UnexpectedReply(
+                f"the driver ends without saying {self._expected[0].hex(' ')}", code="replay.differs"
+            )
+
+    async def _turn(self) -> None:
+        match self._turns.popleft():
+            case Heard(data):
+                self._heard = data
+            case Silence(seconds):
+                await asyncio.sleep(seconds)
+            case Ordered(name, arguments) if self._orders is not None:
+                await self._orders.put(Order(name, arguments))
+            case Sent(data):
+                await self._until_said(data)
+
+    async def _until_said(self, data: bytes) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._said.acquire()
+        except TimeoutError:
+            raise UnexpectedReply(f"the driver never says {data.hex(' ')}", code="replay.differs") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What a driver made of a transcript, in order.
+
+    `beyond` is what it said after the last turn, `fault` what ended the conversation before that:
+    an error of the driver's own, or `replay.differs`.
+    """
+
+    readings: tuple[Reading, ...]
+    events: tuple[Event, ...]
+    noise: tuple[Noise, ...]
+    lines: tuple[str, ...]
+    """Readings as `= …`, events as `~ …`, in the order in which they came."""
+    beyond: bytes
+    fault: ProtocolError | None
+
+
+def play(driver: Driver, transcript: Transcript, chunk: int | None = None) -> Played:
+    """Play *transcript* through the real driver and conductor, in chunks of *chunk* bytes or turn by turn.
+
+    Raises TranscriptError where the transcript's settings are not the driver's. Not to be called inside an
+    event loop.
+    """
+    settings = driver_settings(driver, transcript.settings)
+    with asyncio.Runner(loop_factory=LeapingLoop) as runner:
+        return runner.run(_play(driver, settings, transcript, chunk))
+
+
+def driver_settings(driver: Driver, stated: Mapping[str, str]) -> Settings:
+    """Return the driver's settings with those *stated* as text over them; TranscriptError for a wrong one."""
+    settings = dict(driver.settings)
+    for name, text in stated.items():
+        if name not in settings:
+            raise TranscriptError(f"{driver.name} has no setting {name}")
+        default = settings[name]
+        try:
+            settings[name] = WORDS[text] if isinstance(default, bool) else type(default)(text)
+        except (KeyError, ValueError):
+            raise TranscriptError(f"{name} cannot be {text!r}") from None
+    return settings
+
+
+async def _play(driver: Driver, settings: Settings, transcript: Transcript, chunk: int | None) -> Played:
+    orders: asyncio.Queue[Order] = asyncio.Queue()
+    link, kept = Replay(transcript, orders, chunk), _Kept()
+    fault: ProtocolError | None = None
+    try:
+        await conduct(driver, settings, link, kept, orders)
+        link.ended()
+    except ProtocolError as error:
+        fault = error
+    except Lost:
+        pass  # the transcript is over
+    return Played(
+        readings=tuple(kept.readings),
+        events=tuple(kept.events),
+        noise=tuple(kept.noises),
+        lines=tuple(kept.lines),
+        beyond=link.beyond,
+        fault=fault,
+    )
+
+
+class _Kept:
+    """A sink that keeps everything."""
+
+    def __init__(self) -> None:
+        self.readings: list[Reading] = []
+        self.events: list[Event] = []
+        self.noises: list[Noise] = []
+        self.lines: list[str] = []
+
+    async def report(self, reading: Reading) -> None:
+        self.readings.append(reading)
+        self.lines.append(f"= {reading_line(reading)}")
+
+    async def observe(self, event: Event) -> None:
+        self.events.append(event)
+        self.lines.append(f"~ {event_line(event)}")
+
+    def noise(self, noise: Noise) -> None:
+        self.noises.append(noise)
+
+
+class LeapingLoop(asyncio.SelectorEventLoop):
+    """An event loop that never sleeps: where it would wait for a timer, its clock leaps to it."""
+
+    def __init__(self) -> None:
+        self._leaping = _Leaping()
+        super().__init__(self._leaping)
+
+    def time(self) -> float:
+        """Return the leaping clock's seconds."""
+        return self._leaping.now
+
+
+class _Leaping(selectors.SelectSelector):
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0 if timeout is not None else None)
+        if not ready and timeout:
+            self.now += timeout
+        return ready

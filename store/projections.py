@@ -1,0 +1,256 @@
+"""What facts add up to: the pure fold of one measurement, and the rows that make every query flat."""
+
+import sqlite3
+from collections.abc import Callable
+from hashlib import sha256
+
+import msgspec
+
+from store.exams import Skipped
+from store.facts import (
+    Bound,
+    Corrected,
+    Derived,
+    DeviceEvent,
+    DevicePointed,
+    Effective,
+    ExamClosed,
+    ExamOpened,
+    Fact,
+    Instant,
+    ItemSkipped,
+    Judged,
+    ManualEntry,
+    Measurement,
+    Received,
+    Reissued,
+    Value,
+    Voided,
+)
+
+CLOCK_READ = "clock.read"
+"""The one device event that is the device's own word, so that it counts as heard."""
+
+AboutMeasurement = Received | ManualEntry | Bound | Judged | Derived | Corrected | Voided | Reissued
+NOT_JUDGED = Effective(time=None, quality="unknown", rule="not judged")
+encode = msgspec.json.Encoder().encode
+replace = msgspec.structs.replace
+
+
+def fold(measurement: Measurement | None, fact: Fact) -> Measurement:
+    """Return *measurement* as it stands after *fact*; pure, `version` and `recorded` stay as they are.
+
+    None only before `Received` and `ManualEntry`; `Reissued` folds onto the measurement it takes over and
+    gives a new one. A fact about something else changes nothing. What was withdrawn stays withdrawn.
+    """
+    body = fact.body
+    if isinstance(body, Received):
+        return _received(body, fact)
+    if isinstance(body, ManualEntry):
+        return _typed(body, fact)
+    if measurement is None:
+        raise ValueError(f"fact {fact.seq} is about a measurement nobody received")
+    match body:
+        case Reissued():
+            return _reissued(measurement, body)
+        case Bound():
+            return _bound(measurement, body, fact.at)
+        case Judged():
+            status = "entered-in-error" if measurement.status == "entered-in-error" else body.status
+            return replace(measurement, status=status, effective=body.effective, findings=body.findings)
+        case Derived():
+            return _derived(measurement, body)
+        case Corrected():
+            return _corrected(measurement, body)
+        case Voided():
+            return replace(measurement, status="entered-in-error", replaced_by=body.replaced_by)
+        case _:
+            return measurement
+
+
+def _received(body: Received, fact: Fact) -> Measurement:
+    frames = b"".join(bytes.fromhex(frame) for frame in body.evidence)
+    return Measurement(
+        id=body.measurement,
+        version=0,
+        status="preliminary",
+        kind=body.reading,
+        values=body.values,
+        failed=body.failed,
+        source="machine",
+        device=body.device,
+        driver=body.driver,
+        serial=body.serial,
+        sequence=body.sequence,
+        record=body.record,
+        stored=body.stored,
+        context=body.context,
+        flags=body.flags,
+        device_time=body.device_time,
+        clock_offset_s=body.clock_offset_s,
+        began=body.began,
+        received=fact.at,
+        recorded=fact.at,
+        effective=NOT_JUDGED,
+        evidence_sha256=sha256(frames).hexdigest(),
+        received_seq=fact.seq,
+    )
+
+
+def _typed(body: ManualEntry, fact: Fact) -> Measurement:
+    return Measurement(
+        id=body.measurement,
+        version=0,
+        status="preliminary",
+        kind=body.reading,
+        values=body.values,
+        source="manual",
+        device=None,
+        driver=None,
+        serial=None,
+        exam=body.exam,
+        resident=body.resident,
+        bound_by=body.operator,
+        bind_reason=body.reason,
+        bound=fact.at,
+        began=fact.at,
+        received=fact.at,
+        recorded=fact.at,
+        effective=NOT_JUDGED,
+        received_seq=fact.seq,
+    )
+
+
+def _reissued(old: Measurement, body: Reissued) -> Measurement:
+    return replace(
+        old,
+        id=body.measurement,
+        version=0,
+        status="preliminary",
+        derived={},
+        derived_from=[],
+        findings=[],
+        effective=NOT_JUDGED,
+        exam=None,
+        resident=None,
+        bound=None,
+        bound_by=body.by,
+        bind_reason=body.reason,
+        replaces=old.id,
+        replaced_by=None,
+    )
+
+
+def _bound(measurement: Measurement, body: Bound, at: Instant) -> Measurement:
+    """Bind; for another person than before, verdict and derived values no longer hold."""
+    bound = replace(
+        measurement,
+        exam=body.exam,
+        resident=body.resident,
+        bound_by=body.by,
+        bind_reason=body.reason,
+        bound=at if body.resident is not None else None,
+    )
+    if body.resident == measurement.resident or measurement.status == "entered-in-error":
+        return bound
+    return replace(bound, status="preliminary", derived={}, derived_from=[])
+
+
+def _derived(measurement: Measurement, body: Derived) -> Measurement:
+    sources = [
+        *measurement.derived_from,
+        *(one for one in body.sources if one not in measurement.derived_from),
+    ]
+    return replace(
+        measurement, derived={**measurement.derived, body.measure: body.value}, derived_from=sources
+    )
+
+
+def _corrected(measurement: Measurement, body: Corrected) -> Measurement:
+    """Take a person's values; what was derived from the old ones no longer holds."""
+    status = "corrected" if measurement.status == "final" else measurement.status
+    return replace(measurement, values=body.values, status=status, derived={}, derived_from=[])
+
+
+def likeness(kind: str, values: dict[str, Value]) -> int:
+    """Return 63 bits that are equal for equal values of one kind; finds candidates, proves nothing."""
+    canonical = encode([kind, sorted((name, v.value, v.unit, v.comparator) for name, v in values.items())])
+    return int.from_bytes(sha256(canonical).digest()[:8], "big") >> 1
+
+
+def project(connection: sqlite3.Connection, fact: Fact) -> None:
+    """Write the rows that *fact* means for exams, devices and records."""
+    write = _WRITERS.get(type(fact.body))
+    if write is not None:
+        write(connection, fact)
+
+
+def _record(connection: sqlite3.Connection, fact: Fact) -> None:
+    body = fact.body
+    assert isinstance(body, Received)
+    connection.execute(
+        """INSERT INTO devices(name, serial, heard) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE
+           SET heard = excluded.heard, serial = coalesce(excluded.serial, serial)""",
+        (body.device, body.serial, encode(fact.at)),
+    )
+    if body.record is not None:
+        connection.execute(
+            "INSERT INTO records VALUES (?, ?, ?, ?, ?)",
+            (body.driver, body.record, body.measurement, body.device, body.serial),
+        )
+
+
+def _event(connection: sqlite3.Connection, fact: Fact) -> None:
+    body = fact.body
+    assert isinstance(body, DeviceEvent)
+    connection.execute("INSERT INTO device_events VALUES (?, ?)", (body.device, fact.seq))
+    if body.code == CLOCK_READ:
+        connection.execute(
+            """INSERT INTO devices(name, heard) VALUES (?, ?)
+               ON CONFLICT (name) DO UPDATE SET heard = excluded.heard""",
+            (body.device, encode(fact.at)),
+        )
+
+
+def _pointed(connection: sqlite3.Connection, fact: Fact) -> None:
+    body = fact.body
+    assert isinstance(body, DevicePointed)
+    connection.execute(
+        """INSERT INTO devices(name, pointed) VALUES (?, ?)
+           ON CONFLICT (name) DO UPDATE SET pointed = excluded.pointed""",
+        (body.device, body.exam),
+    )
+
+
+def _opened(connection: sqlite3.Connection, fact: Fact) -> None:
+    body = fact.body
+    assert isinstance(body, ExamOpened)
+    connection.execute(
+        "INSERT INTO exams(id, resident, operator, opened, opened_seq) VALUES (?, ?, ?, ?, ?)",
+        (body.exam, body.resident, body.operator, encode(fact.at), fact.seq),
+    )
+
+
+def _closed(connection: sqlite3.Connection, fact: Fact) -> None:
+    body = fact.body
+    assert isinstance(body, ExamClosed)
+    connection.execute(
+        "UPDATE exams SET closed = ? WHERE id = ? AND closed IS NULL", (encode(fact.at), body.exam)
+    )
+
+
+def _skipped(connection: sqlite3.Connection, fact: Fact) -> None:
+    body = fact.body
+    assert isinstance(body, ItemSkipped)
+    item = Skipped(reading=body.reading, reason=body.reason, operator=body.operator)
+    connection.execute("INSERT INTO skipped VALUES (?, ?, ?)", (body.exam, fact.seq, encode(item)))
+
+
+_WRITERS: dict[type, Callable[[sqlite3.Connection, Fact], None]] = {
+    Received: _record,
+    DeviceEvent: _event,
+    DevicePointed: _pointed,
+    ExamOpened: _opened,
+    ExamClosed: _closed,
+    ItemSkipped: _skipped,
+}

@@ -1,0 +1,368 @@
+"""The read side: answers from the projections, over connections that cannot write, from any thread."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypedDict
+from urllib.parse import quote
+
+import msgspec
+
+from protocol.errors import JournalDamaged, RequestRefused, StoreError
+from store import integrity, outbox, residents, rows
+from store.chain import Link
+from store.exams import Exam
+from store.facts import DeviceEvent, Instant, Measurement, Received
+from store.residents import Resident
+from store.writer import store_error
+
+WINDOW = 20_000
+"""Facts a filtered page looks through at most: a page may be short, even empty, and still have `more`."""
+CURSOR = "v1-"
+PAGE = """SELECT v.seq, v.document, r.document FROM versions AS v
+          LEFT JOIN residents AS r ON r.id = v.resident"""
+NO_RESIDENT = b'"resident":null'
+"""Stands once in every stored version: a JSON string cannot hold it unescaped."""
+
+
+class Evidence(TypedDict):
+    """What a measurement rests on; `frames` and `sha256` are None or empty for one that was typed in."""
+
+    measurement: str
+    device: str | None
+    driver: str | None
+    frames: list[str]
+    sha256: str | None
+    seq: int
+    fact: str
+    received: str
+    hash: str
+    prev: str
+
+
+class Noted(msgspec.Struct, frozen=True):
+    """Something about a device, and when."""
+
+    seq: int
+    at: Instant
+    code: str
+    detail: dict[str, str]
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How much the journal holds; `measurements` by kind."""
+
+    facts: int
+    measurements: dict[str, int]
+    tray: int
+    open_exams: int
+
+
+class Queries:
+    """Reads of one journal file, usable without the service. After `close`: StoreError `store.closed`."""
+
+    def __init__(self, path: Path) -> None:
+        self._uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+        self._idle: list[sqlite3.Connection] = []
+        self._door = threading.Lock()
+        self._closed = False
+
+    def close(self) -> None:
+        """Close every connection; those in use close when their query ends."""
+        with self._door:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection that sees one moment of the journal."""
+        connection = self._lent()
+        try:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            connection.close()
+            raise store_error(error) from error
+        except BaseException:
+            connection.execute("ROLLBACK")
+            self._take_back(connection)
+            raise
+        self._take_back(connection)
+
+    def _lent(self) -> sqlite3.Connection:
+        with self._door:
+            if self._closed:
+                raise StoreError("the journal is closed", code="store.closed")
+            if self._idle:
+                return self._idle.pop()
+        try:
+            connection = sqlite3.connect(self._uri, uri=True, isolation_level=None, check_same_thread=False)
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("PRAGMA busy_timeout = 5000")
+        except sqlite3.Error as error:
+            raise store_error(error) from error
+        return connection
+
+    def _take_back(self, connection: sqlite3.Connection) -> None:
+        with self._door:
+            if not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def page(
+        self,
+        after: str | None = None,
+        limit: int = 100,
+        status: str | None = None,
+        kind: str | None = None,
+        resident_identifier: tuple[str, str] | str | None = None,
+    ) -> tuple[list[bytes], str, bool]:
+        """Return versions after a cursor in journal order: JSON documents, next cursor, whether more follow.
+
+        `resident` is an object in each document, or null. *resident_identifier* is (system, value), or a
+        value in any system. Raises RequestRefused `request.cursor`.
+        """
+        start = _position(after)
+        where, arguments = ["v.seq > ?"], [start, *(one for one in (status, kind) if one is not None)]
+        where += [f"v.{name} = ?" for name, one in (("status", status), ("kind", kind)) if one is not None]
+        with self._reading() as connection:
+            end = None
+            if resident_identifier is not None:
+                keys = _keys(connection, resident_identifier)
+                where.append(f"v.resident IN ({','.join('?' * len(keys))})")
+                arguments += keys
+            elif len(where) > 1:
+                end = min(start + WINDOW, _top(connection))
+                where.append("v.seq <= ?")
+                arguments.append(end)
+            found = connection.execute(
+                f"{PAGE} WHERE {' AND '.join(where)} ORDER BY v.seq LIMIT ?",
+                (*arguments, limit + 1),
+            ).fetchall()
+            more = len(found) > limit or (end is not None and end < _top(connection))
+        found, full = found[:limit], len(found) > limit
+        last = found[-1][0] if found else start
+        reached = last if full or end is None else max(end, start)
+        return [joined(document, person) for _, document, person in found], f"{CURSOR}{reached}", more
+
+    def measurement_document(self, key: str, version: int | None = None) -> bytes | None:
+        """Return one version as its JSON document, the latest where none is named."""
+        found = self._documents(key, version)
+        return found[-1] if found else None
+
+    def versions(self, key: str) -> list[bytes]:
+        """Return all versions of a measurement as JSON documents, oldest first."""
+        return self._documents(key, None)
+
+    def _documents(self, key: str, version: int | None) -> list[bytes]:
+        with self._reading() as connection:
+            found = connection.execute(
+                """SELECT v.document, r.document FROM versions AS v
+                   LEFT JOIN residents AS r ON r.id = v.resident
+                   WHERE v.measurement = ?1 AND (?2 IS NULL OR v.version = ?2) ORDER BY v.version""",
+                (key, version),
+            ).fetchall()
+        return [joined(document, person) for document, person in found]
+
+    def measurement(self, key: str) -> Measurement | None:
+        """Return a measurement as it stands."""
+        with self._reading() as connection:
+            return rows.measurement(connection, key)
+
+    def evidence(self, key: str) -> Evidence | None:
+        """Return a measurement's raw frames in hex, their hash, and its place in the chain."""
+        with self._reading() as connection:
+            measurement = rows.measurement(connection, key)
+            if measurement is None:
+                return None
+            fact = rows.fact(connection, measurement.received_seq)
+        if fact is None:
+            raise JournalDamaged(f"fact {measurement.received_seq} is missing")
+        return Evidence(
+            measurement=key,
+            device=measurement.device,
+            driver=measurement.driver,
+            frames=fact.body.evidence if isinstance(fact.body, Received) else [],
+            sha256=measurement.evidence_sha256,
+            seq=fact.seq,
+            fact=fact.id,
+            received=fact.at.utc.isoformat(),
+            hash=fact.hash.hex(),
+            prev=fact.prev.hex(),
+        )
+
+    def tray(self, limit: int = 100) -> list[Measurement]:
+        """Return the measurements that belong to nobody yet, newest first."""
+        with self._reading() as connection:
+            return _all(connection, rows.tray(connection, limit))
+
+    def exam(self, key: str) -> Exam | None:
+        """Return an exam."""
+        with self._reading() as connection:
+            return rows.exam(connection, key)
+
+    def exams(self, open: bool = True, limit: int = 100) -> list[Exam]:  # noqa: A002 - the contract's word
+        """Return exams, newest first: the open ones, or with *open* false the latest of all."""
+        with self._reading() as connection:
+            found = rows.open_exams(connection)[::-1] if open else rows.latest_exams(connection, limit)
+        return found[:limit]
+
+    def exam_measurements(self, key: str) -> list[Measurement]:
+        """Return an exam's measurements in the order they were received."""
+        with self._reading() as connection:
+            return _all(connection, rows.measurements_of_exam(connection, key))
+
+    def resident(self, key: str) -> Resident | None:
+        """Return who a resident key stands for."""
+        with self._reading() as connection:
+            return rows.resident(connection, key)
+
+    def due(self, forwarder: str, limit: int) -> list[outbox.Due]:
+        """Return what waits longest for *forwarder*, oldest version first."""
+        with self._reading() as connection:
+            return outbox.due(connection, forwarder, limit)
+
+    def deliveries(self, state: outbox.State, limit: int = 100) -> list[outbox.Delivery]:
+        """Return deliveries in one state: waiting ones oldest first, others newest first."""
+        with self._reading() as connection:
+            return outbox.deliveries(connection, state, limit)
+
+    def outbox_counts(self) -> dict[str, outbox.Counts]:
+        """Return every forwarder's numbers."""
+        with self._reading() as connection:
+            return outbox.counts(connection)
+
+    def device_last_heard(self) -> dict[str, Instant]:
+        """Return when each device last said something (a reading, its clock)."""
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT name, heard FROM devices WHERE heard IS NOT NULL ORDER BY name"
+            )
+            return {name: rows.decode_instant(heard) for name, heard in found}
+
+    def device_serials(self) -> dict[str, str]:
+        """Return each device's serial number as last learnt with a reading."""
+        with self._reading() as connection:
+            return dict(
+                connection.execute("SELECT name, serial FROM devices WHERE serial IS NOT NULL ORDER BY name")
+            )
+
+    def device_events(self, device: str, limit: int = 100) -> list[Noted]:
+        """Return what happened with a device, newest first."""
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT seq FROM device_events WHERE device = ? ORDER BY seq DESC LIMIT ?", (device, limit)
+            ).fetchall()
+            facts = [rows.fact(connection, seq) for (seq,) in found]
+        return [
+            Noted(seq=one.seq, at=one.at, code=one.body.code, detail=one.body.detail)
+            for one in facts
+            if one is not None and isinstance(one.body, DeviceEvent)
+        ]
+
+    def counts(self) -> Counts:
+        """Return how much the journal holds."""
+        with self._reading() as connection:
+            one = connection.execute
+            tray = "SELECT count(*) FROM measurements WHERE resident IS NULL AND status <> 'entered-in-error'"
+            return Counts(
+                facts=one("SELECT coalesce(max(seq), 0) FROM facts").fetchone()[0],
+                measurements=dict(one("SELECT kind, n FROM tally ORDER BY kind").fetchall()),
+                tray=one(tray).fetchone()[0],
+                open_exams=one("SELECT count(*) FROM exams WHERE closed IS NULL").fetchone()[0],
+            )
+
+    def check(self) -> integrity.Report:
+        """Check everything; see `store.integrity.check`."""
+        with self._reading() as connection:
+            return integrity.check(connection)
+
+    def facts(self, after: int = 0) -> Iterator[bytes]:
+        """Yield facts after seq *after* as JSON: seq, id, at, body, and body_hash, prev, hash in hex."""
+        with self._reading() as connection:
+            for row in connection.execute(f"{integrity.LINKS} WHERE seq > ? ORDER BY seq", (after,)):
+                yield _exported(Link._make(row))
+
+    def backup(self, target: Path) -> integrity.Report:
+        """Copy the journal as it stands to the new file *target* (0600), check the copy and sync it.
+
+        Raises StoreError where *target* exists or cannot be written; what was begun is removed.
+        """
+        try:
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise StoreError(f"{target}: {error.strerror}") from error
+        try:
+            return self._copied(target)
+        except BaseException:
+            target.unlink()
+            raise
+
+    def _copied(self, target: Path) -> integrity.Report:
+        copy = sqlite3.connect(target, isolation_level=None)
+        try:
+            with self._reading() as connection:
+                connection.backup(copy)
+            # One file that needs no companion: the copy may travel on a stick.
+            copy.execute("PRAGMA journal_mode = DELETE")
+            report = integrity.check(copy)
+        except sqlite3.Error as error:
+            raise store_error(error) from error
+        finally:
+            copy.close()
+        for name, flags in ((target, os.O_RDONLY), (target.absolute().parent, os.O_RDONLY | os.O_DIRECTORY)):
+            descriptor = os.open(name, flags | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        return report
+
+
+def joined(document: bytes, person: bytes | None) -> bytes:
+    """Return a stored version with its resident put in."""
+    return document.replace(NO_RESIDENT, b'"resident":' + person, 1) if person is not None else document
+
+
+def _position(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    digits = cursor.removeprefix(CURSOR)
+    if digits == cursor or not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
+        raise RequestRefused(cursor, code="request.cursor")
+    return int(digits)
+
+
+def _top(connection: sqlite3.Connection) -> int:
+    top: int = connection.execute("SELECT coalesce(max(seq), 0) FROM versions").fetchone()[0]
+    return top
+
+
+def _keys(connection: sqlite3.Connection, identifier: tuple[str, str] | str) -> list[str]:
+    system, value = (None, identifier) if isinstance(identifier, str) else identifier
+    return residents.keys_of(connection, value, system)
+
+
+def _all(connection: sqlite3.Connection, keys: list[str]) -> list[Measurement]:
+    return [one for one in (rows.measurement(connection, key) for key in keys) if one is not None]
+
+
+def _exported(link: Link) -> bytes:
+    return msgspec.json.encode(
+        {
+            "seq": link.seq,
+            "id": link.id,
+            "at": msgspec.Raw(link.at),
+            "body": msgspec.Raw(link.body) if link.body is not None else None,
+            "body_hash": link.body_hash.hex(),
+            "prev": link.prev.hex(),
+            "hash": link.hash.hex(),
+        }
+    )

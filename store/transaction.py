@@ -1,0 +1,377 @@
+"""What a command may do while it holds the journal's pen: append facts, read what they add up to so far."""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import NamedTuple
+
+from protocol.errors import RequestRefused, StoreError
+from store import chain, identity, outbox, residents, rows
+from store.exams import Exam
+from store.facts import (
+    AnyBody,
+    Delivered,
+    ExamClosed,
+    ExamOpened,
+    Fact,
+    Instant,
+    ItemSkipped,
+    ManualEntry,
+    Measurement,
+    Received,
+    Refused,
+    Reissued,
+    Value,
+)
+from store.projections import AboutMeasurement, encode, fold, likeness, project, replace
+from store.residents import Identifier, Resident
+
+SIMILAR = 10
+"""How many earlier measurements with equal values are looked at."""
+
+
+class Head(NamedTuple):
+    """The chain's end."""
+
+    seq: int
+    hash: bytes
+
+
+class Pen(NamedTuple):
+    """What every command of one journal writes with; `mark` is this journal file's own, born with it."""
+
+    connection: sqlite3.Connection
+    gateway: str
+    mark: str
+    now: Callable[[], Instant]
+    forwarders: Sequence[str]
+
+
+class _Touched(NamedTuple):
+    """A measurement this command changed; `before` is its version before, `seq` and `at` its last fact's."""
+
+    current: Measurement
+    before: int
+    seq: int
+    at: Instant
+    settled: bool
+
+
+class Transaction:
+    """One command's view of the journal; valid only inside the command, on the writer's thread.
+
+    Everything it appends becomes durable together or not at all. All it appends to one measurement makes one
+    new version of that measurement.
+    """
+
+    def __init__(self, pen: Pen, head: Head) -> None:
+        self.gateway = pen.gateway
+        self.facts: list[Fact] = []
+        self.head = head
+        self._pen = pen
+        self._connection = pen.connection
+        self._first = head.seq + 1
+        self._touched: dict[str, _Touched] = {}
+
+    def now(self) -> Instant:
+        """Return this moment."""
+        return self._pen.now()
+
+    @property
+    def next_seq(self) -> int:
+        """The seq that the next fact gets."""
+        return self.head.seq + 1
+
+    @property
+    def next_id(self) -> str:
+        """An id nothing else has: gateway, this journal's mark, next seq; `[A-Za-z0-9.-]`, at most 50 long.
+
+        The mark keeps a box that was set up anew under its old name from giving an old id a second time.
+        """
+        return f"{self.gateway}-{self._pen.mark}-{self.next_seq}"
+
+    def append(self, body: AnyBody) -> Fact:
+        """Write one fact and all it means; RequestRefused where it speaks of what is not there, or is.
+
+        Codes `measurement.unknown`, `measurement.known`, `exam.unknown`, `exam.known`.
+        """
+        self._must_be_open()
+        onto = self._onto(body)
+        fact = self._written(body)
+        project(self._connection, fact)
+        if isinstance(body, AboutMeasurement):
+            self._touch(body.measurement, onto, fact)
+        return fact
+
+    def _written(self, body: AnyBody) -> Fact:
+        at, written = self._pen.now(), encode(body)
+        (_, prev), seq, stamp = self.head, self.next_seq, encode(at)
+        key, body_hash = f"{self._pen.mark}-{seq}", sha256(written).digest()
+        hashed = chain.digest(prev, seq, key, stamp, body_hash)
+        self._connection.execute(
+            "INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (seq, self._first, key, stamp, written, body_hash, prev, hashed),
+        )
+        fact = Fact(seq, key, at, body, prev, hashed)
+        self.head = Head(seq, hashed)
+        self.facts.append(fact)
+        return fact
+
+    def _must_be_open(self) -> None:
+        # After a full disk SQLite may have ended the transaction by itself; a write now would stand alone.
+        if not self._connection.in_transaction:
+            raise StoreError("the transaction is gone")
+
+    def _onto(self, body: AnyBody) -> Measurement | None:
+        """Return the measurement that *body* is about; refuse a body that speaks of what cannot be."""
+        match body:
+            case ExamOpened(exam=exam):
+                if self.exam(exam) is not None:
+                    raise RequestRefused(exam, code="exam.known")
+            case ExamClosed(exam=exam) | ItemSkipped(exam=exam) | ManualEntry(exam=exam):
+                if self.exam(exam) is None:
+                    raise RequestRefused(exam, code="exam.unknown")
+        if isinstance(body, Received | ManualEntry | Reissued) and self.measurement(body.measurement):
+            raise RequestRefused(body.measurement, code="measurement.known")
+        if isinstance(body, Received | ManualEntry) or not isinstance(body, AboutMeasurement):
+            return None
+        key = body.of if isinstance(body, Reissued) else body.measurement
+        onto = self.measurement(key)
+        if onto is None:
+            raise RequestRefused(key, code="measurement.unknown")
+        return onto
+
+    def _touch(self, key: str, onto: Measurement | None, fact: Fact) -> None:
+        touched = self._touched.get(key)
+        before = touched.before if touched else onto.version if onto and onto.id == key else 0
+        self._touched[key] = _Touched(fold(onto, fact), before, fact.seq, fact.at, settled=False)
+
+    @contextmanager
+    def nested(self) -> Iterator[None]:
+        """An inner savepoint: an exception inside undoes only the inside, and goes on to the caller."""
+        self._must_be_open()
+        kept = (self.head, len(self.facts), dict(self._touched))
+        self._connection.execute("SAVEPOINT inner")
+        try:
+            yield
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK TO inner")
+                self._connection.execute("RELEASE inner")
+            self.head, length, self._touched = kept
+            del self.facts[length:]
+            raise
+        self._connection.execute("RELEASE inner")
+
+    def seal(self) -> None:
+        """Write and queue one new version of every measurement this command changed; called by the writer."""
+        self._must_be_open()
+        for touched in sorted(self._touched.values(), key=lambda one: one.seq):
+            version = replace(touched.current, version=touched.before + 1, recorded=touched.at)
+            self._connection.execute(
+                "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    touched.seq,
+                    version.id,
+                    version.version,
+                    version.status,
+                    version.kind,
+                    version.resident,
+                    encode(replace(version, resident=None)),
+                ),
+            )
+            self._settle(version, touched.seq)
+            outbox.queue(self._connection, self._pen.forwarders, version, touched.seq)
+        self._touched = {}
+
+    def _settle(self, measurement: Measurement, seq: int) -> None:
+        machine = measurement.source == "machine"
+        self._connection.execute(
+            """INSERT INTO measurements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE
+               SET seq = excluded.seq, status = excluded.status, exam = excluded.exam,
+                   resident = excluded.resident, likeness = excluded.likeness""",
+            (
+                measurement.id,
+                seq,
+                measurement.received_seq,
+                measurement.status,
+                measurement.kind,
+                measurement.device,
+                measurement.exam,
+                measurement.resident,
+                likeness(measurement.kind, measurement.values) if machine else None,
+            ),
+        )
+        if measurement.resident is not None:
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO taken VALUES (?, ?, ?, ?)",
+                [
+                    (measurement.resident, measure, measurement.received_seq, measurement.id)
+                    for measure in measurement.values
+                ],
+            )
+
+    def _settle_all(self) -> None:
+        """Write the rows of what this command changed so far, so that a search finds it."""
+        for key, touched in self._touched.items():
+            if not touched.settled:
+                self._settle(touched.current, touched.seq)
+                self._touched[key] = touched._replace(settled=True)
+
+    def next_measurement_id(self, device: str, serial: str | None, driver: str, record: str | None) -> str:
+        """Return the id for a measurement whose `Received` is appended next.
+
+        From the machine's own record where it has one (with a serial number: the same at every gateway), else
+        `next_id`. Ask `by_record` first whether the record is known.
+        """
+        if record is None:
+            return self.next_id
+        return identity.record_id(self.gateway, device, serial, driver, record)
+
+    def measurement(self, key: str) -> Measurement | None:
+        """Return a measurement as it stands, this command's own facts included."""
+        touched = self._touched.get(key)
+        return touched.current if touched else rows.measurement(self._connection, key)
+
+    def by_record(self, device: str, serial: str | None, driver: str, record: str) -> Measurement | None:
+        """Return the measurement a machine's record was stored as, in whatever took its place since.
+
+        A serial number decides, on whatever port; where one of the two contacts did not learn it, the same
+        device of this gateway does, provided no other machine is known to have stood there since.
+        """
+        found: list[tuple[str, str, str | None]] = self._connection.execute(
+            "SELECT measurement, device, serial FROM records WHERE driver = ? AND record = ?",
+            (driver, record),
+        ).fetchall()
+        here = [row for row in found if row[1] == device]
+        if serial is not None:
+            same_machine = self._serial(device) in {None, serial}
+            fitting = [row for row in found if row[2] == serial]
+            fitting = fitting or [row for row in here if row[2] is None and same_machine]
+        else:
+            fitting = [row for row in here if row[2] in {None, self._serial(device)}]
+        return self._standing(fitting[0][0]) if fitting else None
+
+    def _serial(self, device: str) -> str | None:
+        row: tuple[str | None] | None = self._connection.execute(
+            "SELECT serial FROM devices WHERE name = ?", (device,)
+        ).fetchone()
+        return row[0] if row else None
+
+    def _standing(self, key: str) -> Measurement | None:
+        found = self.measurement(key)
+        while found is not None and found.replaced_by is not None:
+            found = self.measurement(found.replaced_by)
+        return found
+
+    def exam(self, key: str) -> Exam | None:
+        """Return an exam."""
+        return rows.exam(self._connection, key)
+
+    def open_exams(self) -> list[Exam]:
+        """Return the open exams in the order they were opened."""
+        return rows.open_exams(self._connection)
+
+    def latest_exam(self) -> Exam | None:
+        """Return the exam opened last, open or closed."""
+        return next(iter(rows.latest_exams(self._connection, 1)), None)
+
+    def pointed(self, device: str) -> str | None:
+        """Return the open exam this device was pointed at."""
+        row: tuple[str] | None = self._connection.execute(
+            """SELECT d.pointed FROM devices AS d JOIN exams AS e ON e.id = d.pointed
+               WHERE d.name = ? AND e.closed IS NULL""",
+            (device,),
+        ).fetchone()
+        return row[0] if row else None
+
+    def measurements_of_exam(self, exam: str) -> list[Measurement]:
+        """Return the measurements bound to an exam, withdrawn ones too, in the order they were received."""
+        self._settle_all()
+        return self._all(rows.measurements_of_exam(self._connection, exam))
+
+    def last_of(self, resident: str, measure: str) -> Measurement | None:
+        """Return a resident's measurement received last that holds *measure* and was not withdrawn."""
+        self._settle_all()
+        found = self._connection.execute(
+            """SELECT measurement FROM taken WHERE resident = ? AND measure = ?
+               ORDER BY received_seq DESC, measurement DESC""",
+            (resident, measure),
+        )
+        for (key,) in found:
+            one = self.measurement(key)
+            if (
+                one
+                and one.resident == resident
+                and measure in one.values
+                and one.status != "entered-in-error"
+            ):
+                return one
+        return None
+
+    def similar(self, device: str, reading: str, values: Mapping[str, Value]) -> list[Measurement]:
+        """Return this device's latest measurements with equal values, at most SIMILAR, newest first.
+
+        Withdrawn ones are left out.
+        """
+        self._settle_all()
+        wanted = dict(values)
+        found = self._connection.execute(
+            """SELECT id FROM measurements WHERE device = ? AND likeness = ? AND status <> 'entered-in-error'
+               ORDER BY received_seq DESC LIMIT ?""",
+            (device, likeness(reading, wanted), SIMILAR),
+        )
+        return [one for one in self._all([row[0] for row in found]) if one.values == wanted]
+
+    def _all(self, keys: Iterable[str]) -> list[Measurement]:
+        return [one for one in map(self.measurement, keys) if one is not None]
+
+    def resident_for(
+        self,
+        identifiers: Iterable[Identifier],
+        name: str | None = None,
+        sex: residents.Sex | None = None,
+        birth_date: str | None = None,
+    ) -> Resident:
+        """Find a resident by any of their numbers, or make one; see `store.residents.resident_for`."""
+        self._must_be_open()
+        return residents.resident_for(self._connection, identifiers, name, sex, birth_date)
+
+    def resident(self, key: str) -> Resident | None:
+        """Return who a resident key stands for."""
+        return rows.resident(self._connection, key)
+
+    def attempted(self, forwarder: str, measurement: str, version: int, error: str) -> int:
+        """Count one more refusal; return how many this waiting version had, 0 if it no longer waits."""
+        self._must_be_open()
+        return outbox.attempted(self._connection, forwarder, measurement, version, error)
+
+    def delivered(self, forwarder: str, measurement: str, version: int, receipt: Mapping[str, str]) -> None:
+        """The other side holds this version; told twice, it is written once. Code `delivery.unknown`."""
+        state = self._delivery(forwarder, measurement)
+        if state[2] != version:
+            self.append(
+                Delivered(
+                    measurement=measurement, version=version, forwarder=forwarder, receipt=dict(receipt)
+                )
+            )
+        outbox.delivered(self._connection, forwarder, measurement, version, receipt)
+
+    def parked(self, forwarder: str, measurement: str, version: int, reason: str) -> None:
+        """The other side refused this version for good; a person sees it. Code `delivery.unknown`."""
+        state = self._delivery(forwarder, measurement)
+        if state[:2] != ("parked", version):
+            self.append(Refused(measurement=measurement, version=version, forwarder=forwarder, reason=reason))
+        outbox.parked(self._connection, forwarder, measurement, version, reason)
+
+    def _delivery(self, forwarder: str, measurement: str) -> tuple[str, int, int | None]:
+        known = outbox.known(self._connection, forwarder, measurement)
+        if known is None:
+            raise RequestRefused(measurement, code="delivery.unknown")
+        return known
+
+    def resend(self, forwarder: str, measurement: str) -> bool:
+        """Let a parked measurement wait again; False where nothing is parked."""
+        self._must_be_open()
+        return outbox.resend(self._connection, forwarder, measurement)

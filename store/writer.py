@@ -1,0 +1,194 @@
+"""The one thread that writes: takes all commands that wait into one commit, answers once it is on disk.
+
+Its connection is the only one that ever writes or checkpoints: with two, SQLite before 3.51.3 can damage
+a WAL file.
+"""
+
+import contextlib
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from protocol.errors import DiskFull, JournalDamaged, StoreError
+from store.facts import Fact
+from store.transaction import Head, Pen, Transaction
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+GROUP = 256
+"""Commands in one commit at most, so that the first of them never waits long."""
+IDLE_S = 0.2
+"""Silence after which the WAL may be folded into the file without anybody waiting for it."""
+CHECKPOINT_IDLE = 250
+"""Facts since the last checkpoint that make one worth its two syncs in an idle moment."""
+CHECKPOINT_LATEST = 5000
+"""Facts after which it is done between two commits even if nobody pauses, so that the WAL stays bounded."""
+
+
+def store_error(error: sqlite3.Error) -> StoreError:
+    """Return our error for SQLite's: DiskFull, JournalDamaged, else StoreError with SQLite's name for it."""
+    code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    detail = f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"
+    if code == sqlite3.SQLITE_FULL:
+        return DiskFull(detail)
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return JournalDamaged(detail)
+    return StoreError(detail)
+
+
+@dataclass(slots=True)
+class Job(Generic[T]):
+    """A command that waits, and what came of it; `settle` answers for good."""
+
+    command: Callable[[Transaction], T]
+    future: Future[T]
+    result: T | None = None
+    error: BaseException | None = None
+
+    def run(self, transaction: Transaction) -> None:
+        """Run the command and write its versions."""
+        self.result = self.command(transaction)
+        transaction.seal()
+
+    def settle(self, error: BaseException | None = None) -> None:
+        """Answer whoever waits: the command's own error, else *error*, else its result."""
+        failed = self.error or error
+        # A waiter may be gone with its event loop; that must not hurt the others of the group.
+        with contextlib.suppress(RuntimeError):
+            if failed is not None:
+                self.future.set_exception(failed)
+            else:
+                self.future.set_result(self.result)  # type: ignore[arg-type]
+
+
+class Writer:
+    """Owns the writing connection from the moment it starts until it has stopped."""
+
+    def __init__(self, pen: Pen, head: Head, on_commit: Callable[[Sequence[Fact]], None]) -> None:
+        self._pen = pen
+        self._connection = pen.connection
+        self._head = head
+        self._on_commit = on_commit
+        self._waiting: queue.SimpleQueue[Job[object] | None] = queue.SimpleQueue()
+        self._since_checkpoint = 0
+        self._door = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, command: Callable[[Transaction], T]) -> Future[T]:
+        """Queue *command*; the future is resolved after COMMIT. Once stopped: StoreError `store.closed`."""
+        job: Job[T] = Job(command, Future())
+        with self._door:
+            if self._closed:
+                raise StoreError("the journal is closed", code="store.closed")
+            self._waiting.put(job)  # type: ignore[arg-type]
+        return job.future
+
+    def stop(self) -> None:
+        """Finish what was queued, fold the WAL into the file, close the connection."""
+        with self._door:
+            if not self._closed:
+                self._closed = True
+                self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        going = True
+        while going:
+            jobs, going = self._gather()
+            if jobs:
+                self._commit(jobs)
+            if self._since_checkpoint >= (CHECKPOINT_LATEST if jobs else CHECKPOINT_IDLE):
+                self._checkpoint("PASSIVE")
+        self._checkpoint("TRUNCATE")
+        self._connection.close()
+
+    def _gather(self) -> tuple[list[Job[object]], bool]:
+        """Return all commands that wait, after waiting for one; none in a pause with a checkpoint due."""
+        jobs: list[Job[object]] = []
+        try:
+            pause = IDLE_S if self._since_checkpoint >= CHECKPOINT_IDLE else None
+            job = self._waiting.get(timeout=pause)
+            while job is not None:
+                if job.future.set_running_or_notify_cancel():
+                    jobs.append(job)
+                if len(jobs) >= GROUP:
+                    return jobs, True
+                job = self._waiting.get_nowait()
+        except queue.Empty:
+            return jobs, True
+        return jobs, False
+
+    def _commit(self, jobs: list[Job[object]]) -> None:
+        """Run all *jobs* in one transaction, then answer; if it cannot be made durable, none was done."""
+        try:
+            facts = self._write(jobs)
+        except Exception as error:  # the thread must live on: the next command tries anew
+            failed = store_error(error) if isinstance(error, sqlite3.Error) else StoreError(str(error))
+            log.error("commit failed: %s", failed)
+            self._rollback()
+            for job in jobs:
+                job.settle(failed)
+            return
+        for job in jobs:
+            job.settle()
+        self._since_checkpoint += len(facts)
+        self._tell(facts)
+
+    def _write(self, jobs: list[Job[object]]) -> list[Fact]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        facts: list[Fact] = []
+        head = self._head
+        for job in jobs:
+            head = self._one(job, head, facts)
+        if facts:
+            self._connection.execute("UPDATE head SET seq = ?, hash = ?", head)
+        self._connection.execute("COMMIT")
+        self._head = head
+        return facts
+
+    def _one(self, job: Job[object], head: Head, facts: list[Fact]) -> Head:
+        """Run one command in its own savepoint; its error is its own, unless the transaction is lost."""
+        transaction = Transaction(self._pen, head)
+        self._connection.execute("SAVEPOINT command")
+        try:
+            job.run(transaction)
+        except BaseException as error:
+            if not self._connection.in_transaction:
+                raise
+            self._connection.execute("ROLLBACK TO command")
+            self._connection.execute("RELEASE command")
+            job.error = store_error(error) if isinstance(error, sqlite3.Error) else error
+            return head
+        self._connection.execute("RELEASE command")
+        facts += transaction.facts
+        return transaction.head
+
+    def _rollback(self) -> None:
+        if self._connection.in_transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except sqlite3.Error:
+                log.exception("rollback failed")
+
+    def _tell(self, facts: list[Fact]) -> None:
+        if not facts:
+            return
+        try:
+            self._on_commit(facts)
+        except Exception:
+            log.exception("telling of a commit failed; the facts are stored")
+
+    def _checkpoint(self, mode: str) -> None:
+        self._since_checkpoint = 0
+        try:
+            self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        except sqlite3.Error as error:
+            log.warning("checkpoint failed, the WAL keeps everything: %s", error)

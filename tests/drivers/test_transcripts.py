@@ -1,0 +1,59 @@
+"""Every driver against every transcript: a new driver adds files there, never a test here."""
+
+from pathlib import Path
+
+import pytest
+
+from drivers.catalogue import Driver, every
+from protocol.transcript import Transcript, parse, reading_line, render
+from tests.play import NOISE, TRANSCRIPTS, Chunks, bytewise, driver_of, play, read, whole
+
+BY_NAME = pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
+
+
+@BY_NAME
+@pytest.mark.parametrize("noise", [b"", NOISE], ids=["clean", "after-noise"])
+@pytest.mark.parametrize("chunks", [whole, bytewise], ids=["whole", "bytewise"])
+def test_driver_says_and_gives_what_the_transcript_states(path: Path, chunks: Chunks, noise: bytes) -> None:
+    driver = driver_of(path)
+    played = play(driver, read(path), chunks, noise)
+    for reading in played.readings:
+        assert reading.kind in driver.kinds
+        assert all(reading.evidence)
+
+
+@BY_NAME
+def test_transcript_is_written_as_the_recorder_would_write_it(path: Path) -> None:
+    transcript = read(path)
+    assert parse(render(transcript)) == transcript
+    assert transcript.provenance.split(":")[0].split()[0] in {
+        "captured",
+        "document",
+        "upstream",
+        "constructed",
+    }
+
+
+@pytest.mark.parametrize("name", every())
+def test_every_driver_has_a_transcript_that_gives_a_reading(name: str) -> None:
+    mine = [path for path in TRANSCRIPTS if path.stem.split("-")[0] == name]
+    assert any(play(driver_of(path), read(path)).readings for path in mine)
+
+
+def test_a_stored_record_read_twice_carries_the_same_name_and_another_record_another() -> None:
+    played = play(*_named("sinocare_sn-memory"))
+    first, again = played.readings[:3], played.readings[3:]
+    assert [reading_line(reading) for reading in first] == [reading_line(reading) for reading in again]
+    assert len({reading.record for reading in played.readings}) == 3
+
+
+def test_a_result_measured_now_and_downloaded_later_carries_one_name() -> None:
+    live = play(*_named("sinocare_sn-live")).readings[0]
+    stored = play(*_named("sinocare_sn-memory")).readings[0]
+    assert live.record == stored.record
+    assert (live.stored, stored.stored) == (False, True)
+
+
+def _named(stem: str) -> tuple[Driver, Transcript]:
+    path = next(path for path in TRANSCRIPTS if path.stem == stem)
+    return driver_of(path), read(path)

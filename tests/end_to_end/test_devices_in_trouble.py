@@ -1,0 +1,79 @@
+"""Pulled cables, garbage, silence: the text says what to do, the exam goes on, the device comes back."""
+
+from typing import Any
+
+import pytest
+
+from gateway import messages
+from tools.people import Vitals, person
+from tools.stage import Stage
+from tools.visit import visit
+
+pytestmark = pytest.mark.xdist_group("end-to-end")
+
+
+async def device(stage: Stage, name: str) -> dict[str, Any]:
+    rows = (await stage.get("/v1/devices"))["devices"]
+    return next(row for row in rows if row["name"] == name)
+
+
+async def until_device(stage: Stage, name: str, **wanted: object) -> None:
+    async def so() -> bool:
+        row = await device(stage, name)
+        return all(row[key] == value for key, value in wanted.items())
+
+    await stage.until(so, f"{name} did not become {wanted}: {await device(stage, name)}", 20)
+
+
+async def open_exam(stage: Stage, number: int) -> str:
+    someone = person(number)
+    opened = await stage.post(
+        "/v1/exams",
+        {
+            "resident": {"identifiers": [{"system": "cn-id", "value": someone.cn_id}], "name": someone.name},
+            "operator": "test",
+        },
+    )
+    return str(opened["id"])
+
+
+async def test_a_cable_pulled_in_the_middle_of_a_line(stage: Stage) -> None:
+    await stage.start_machines()
+    await stage.start_gateway()
+    omron = stage.machines["omron_hbp"]
+    omron.order({"measure": dict(Vitals(1).blood_pressure()), "half": True})
+    await until_device(stage, "omron-hbp", condition="lost")
+    page = (await stage.http.get("/devices")).text
+    assert messages.text("link.lost", "zh-CN") in page or messages.text("link.unavailable", "zh-CN") in page
+    assert (await visit(stage, 0, Vitals(2))).shown  # the exam goes on at the other machines
+    await omron.replug()
+    await until_device(stage, "omron-hbp", condition="waiting")
+    assert len((await visit(stage, 1, Vitals(3))).shown) == 4
+    assert all(row["kind"] for row in (await stage.get("/v1/measurements"))["measurements"])
+
+
+async def test_garbage_of_a_wrong_baud_rate(stage: Stage) -> None:
+    await stage.start_machines()
+    await stage.start_gateway()
+    gtech = stage.machines["gtech_gl"]
+    gtech.order({"wrong_baud": True})
+    await gtech.measure(Vitals(9).height_and_weight())
+    await until_device(stage, "gtech-gl", code="device.noise")
+    assert messages.text("device.noise", "zh-CN") in (await stage.http.get("/devices")).text
+    gtech.order({"wrong_baud": False})
+    assert len((await visit(stage, 1, Vitals(4))).shown) == 4
+    await until_device(stage, "gtech-gl", code=None)
+
+
+async def test_a_device_that_never_answers(stage: Stage) -> None:
+    await stage.start_machines()
+    await stage.start_gateway()
+    pm6750 = stage.machines["pm6750"]
+    pm6750.order({"silence": True})
+    await open_exam(stage, 0)
+    await stage.post(
+        "/v1/devices/pm6750/order",
+        {"order": "start_blood_pressure", "arguments": {}, "operator": "test"},
+    )
+    await until_device(stage, "pm6750", condition="silent")
+    assert messages.text("device.no_answer", "zh-CN") in (await stage.http.get("/devices")).text

@@ -1,0 +1,110 @@
+"""The other end of a link: pseudo-terminals that can be pulled and plugged, and ser2net."""
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import tty
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+DEADLINE_S = 20.0
+T = TypeVar("T")
+
+
+async def soon(wanted: Awaitable[T]) -> T:
+    """Await *wanted*; no test waits for ever."""
+    return await asyncio.wait_for(wanted, DEADLINE_S)
+
+
+class Cable:
+    """A device's end of a pseudo-terminal under a name that stays when it is plugged again."""
+
+    def __init__(self, name: Path) -> None:
+        self.name = name
+        self.master = self.slave = -1
+        self.plug()
+
+    @property
+    def port(self) -> str:
+        return str(self.name)
+
+    def plug(self) -> None:
+        self.master, self.slave = os.openpty()
+        tty.setraw(self.slave)
+        fresh = self.name.with_suffix(".new")
+        fresh.symlink_to(os.ttyname(self.slave))
+        fresh.replace(self.name)
+
+    def pull(self) -> None:
+        if self.master >= 0:
+            os.close(self.master)
+            os.close(self.slave)
+            self.master = -1
+            self.name.unlink()
+
+    def says(self, data: bytes) -> None:
+        while data:
+            data = data[os.write(self.master, data) :]
+
+    async def hears(self, count: int) -> bytes:
+        heard = b""
+        while len(heard) < count:
+            heard += await asyncio.to_thread(os.read, self.master, count - len(heard))
+        return heard
+
+
+async def becomes(true: Callable[[], bool], what: str) -> None:
+    """Wait until *true* holds; fail at the deadline."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not true():
+        assert time.monotonic() < deadline, what
+        await asyncio.sleep(0.01)
+
+
+def descriptors() -> set[str]:
+    """Return what this process holds open, by number and target."""
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.add(f"{entry.name} {entry.readlink()}")
+    return found
+
+
+def link_threads() -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name.startswith(("read ", "write "))]
+
+
+class Ser2net:
+    """A real serial-over-network server in front of a cable."""
+
+    def __init__(self, folder: Path, cable: Cable, accepter: str) -> None:
+        self.port = free_port()
+        (folder / "ser2net.yaml").write_text(
+            "%YAML 1.1\n---\n"
+            f"connection: &device\n  accepter: {accepter},127.0.0.1,{self.port}\n"
+            f"  connector: serialdev,{cable.port},9600n81,local\n"
+        )
+        program = shutil.which("ser2net", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+        assert program, "ser2net is not installed; tests/debian.sh installs it"
+        self.server = subprocess.Popen(
+            [program, "-n", "-u", "-c", str(folder / "ser2net.yaml")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def stop(self) -> None:
+        self.server.kill()
+        self.server.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,168 @@
+"""Plays a transcript against a driver's dialogue in memory: no loop, no port, a clock that only counts."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from drivers.catalogue import Driver, every
+from drivers.dialogue import Answer, Listen, Observe, Order, Report, Send, Settings, Step
+from protocol.framing import Frame, Noise
+from protocol.readings import Event, Reading
+from protocol.transcript import (
+    Gives,
+    Heard,
+    Lets,
+    Ordered,
+    Sent,
+    Silence,
+    Transcript,
+    event_line,
+    parse,
+    reading_line,
+    turn_line,
+)
+
+TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
+NOISE = b"\x00\xfeU\xabSO\x02,~\r\n"
+"""Rubbish on the line before a conversation: half starts of every framer, ended as a text line would be."""
+Chunks = Callable[[bytes], Iterable[bytes]]
+
+
+def driver_of(path: Path) -> Driver:
+    return every()[path.stem.split("-")[0]]
+
+
+def read(path: Path) -> Transcript:
+    return parse(path.read_text(encoding="utf-8"))
+
+
+def whole(data: bytes) -> list[bytes]:
+    return [data]
+
+
+def bytewise(data: bytes) -> list[bytes]:
+    return [bytes([byte]) for byte in data]
+
+
+def settings_of(driver: Driver, stated: Transcript) -> Settings:
+    """Return the driver's defaults with the transcript's settings over them, each in its default's type."""
+    unknown = stated.settings.keys() - driver.settings.keys()
+    assert not unknown, f"no such setting: {unknown}"
+    return {**driver.settings, **{name: _typed(driver, name, text) for name, text in stated.settings.items()}}
+
+
+def _typed(driver: Driver, name: str, text: str) -> str | int | bool:
+    default = driver.settings[name]
+    if isinstance(default, bool):
+        return {"yes": True, "no": False}[text]
+    return int(text) if isinstance(default, int) else text
+
+
+@dataclass
+class Played:
+    readings: list[Reading] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+
+def play(driver: Driver, transcript: Transcript, chunks: Chunks = whole, noise: bytes = b"") -> Played:
+    """Play *transcript* to its end; AssertionError names the first turn where the driver does otherwise."""
+    return _Player(driver, transcript, chunks, noise).run()
+
+
+class _Over(Exception):
+    """The driver listens and the transcript has nothing more."""
+
+
+class _Player:
+    def __init__(self, driver: Driver, transcript: Transcript, chunks: Chunks, noise: bytes) -> None:
+        self.dialogue = driver.talk(settings_of(driver, transcript))
+        self.framer = driver.framer()
+        self.turns = deque(transcript.turns)
+        self.chunks, self.noise = chunks, noise
+        self.coming: deque[bytes] = deque()
+        self.frames: deque[Frame] = deque()
+        self.heard = b""
+        self.clock = self.sent_at = 0.0
+        self.played = Played()
+
+    def run(self) -> Played:
+        answer: Answer = None
+        try:
+            while True:
+                answer = self.do(self.dialogue.send(answer))
+        except (_Over, StopIteration):
+            pass
+        self.dialogue.close()
+        assert not self.turns, f"never came to: {turn_line(self.turns[0])}"
+        return self.played
+
+    def do(self, step: Step) -> Answer:
+        match step:
+            case Send(data):
+                self.expect(turn_line(Sent(data)))
+                self.sent_at = self.clock
+            case Report(reading):
+                self.expect(turn_line(Gives(reading_line(reading))))
+                assert all(frame in self.heard for frame in reading.evidence), "evidence that was never heard"
+                self.played.readings.append(reading)
+            case Observe(event):
+                if self.turns and self.turns[0] == Lets(event_line(event)):
+                    self.turns.popleft()
+                self.played.events.append(event)
+            case Listen():
+                return self.listen(step)
+        return None
+
+    def expect(self, line: str) -> None:
+        wanted = turn_line(self.turns.popleft()) if self.turns else "(the end)"
+        assert line == wanted
+
+    def listen(self, step: Listen) -> Answer:
+        until = None if step.timeout is None else self.clock + step.timeout
+        if step.within is not None:
+            until = min(self.sent_at + step.within, until if until is not None else float("inf"))
+            if self.clock >= self.sent_at + step.within:
+                return None
+        while not self.frames:
+            if self.coming:
+                self.feed(self.coming.popleft())
+            elif not self.turns:
+                raise _Over
+            else:
+                done, answer = self.turn(step, until)
+                if done:
+                    return answer
+        return self.frames.popleft()
+
+    def turn(self, step: Listen, until: float | None) -> tuple[bool, Answer]:
+        """Take the next turn while the driver listens; return whether that answers it, and how."""
+        match self.turns.popleft():
+            case Heard(data):
+                self.coming.extend(self.chunks(self.noise + data))
+                self.noise = b""
+            case Ordered(name, arguments):
+                assert step.orders, f"an order the driver does not listen for: {name}"
+                return True, Order(name, arguments)
+            case Silence(seconds):
+                return self.silence(seconds, until), None
+            case other:
+                raise AssertionError(f"the driver listens instead of: {turn_line(other)}")
+        return False, None
+
+    def silence(self, seconds: float, until: float | None) -> bool:
+        """Let time pass; return whether the driver's patience ended in it."""
+        over = until is not None and until <= self.clock + seconds
+        passed = until - self.clock if over and until is not None else seconds
+        if seconds > passed:
+            self.turns.appendleft(Silence(seconds - passed))
+        self.clock += passed
+        self.sort(self.framer.finish())
+        return over and not self.frames
+
+    def feed(self, chunk: bytes) -> None:
+        self.heard += chunk
+        self.sort(self.framer.feed(chunk))
+
+    def sort(self, pieces: Iterable[Frame | Noise]) -> None:
+        self.frames.extend(piece for piece in pieces if isinstance(piece, Frame))

@@ -1,0 +1,187 @@
+"""Whatever is changed in the file behind the journal's back is found, and the place is named."""
+
+import random
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from journal_making import final, opened, visit
+
+from protocol.errors import JournalDamaged
+from store.integrity import Report
+from store.queries import Queries
+
+DB = Path("state/journal.db")
+FACTS = 1 + 3 * 100
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> bytes:
+    """Return the bytes of a journal of 301 facts."""
+    folder = tmp_path_factory.mktemp("written")
+    journal = opened(folder)
+    exam = journal.submit(visit).result()
+    [one.result() for one in [journal.submit(lambda tx: final(tx, exam)) for _ in range(100)]]
+    journal.close()
+    return (folder / DB).read_bytes()
+
+
+def tampered(folder: Path, written: bytes, *statements: str) -> Report:
+    """Run SQL behind the triggers' back on a copy and check it."""
+    (folder / "state").mkdir()
+    (folder / DB).write_bytes(written)
+    raw = sqlite3.connect(folder / DB)
+    triggers = [row[0] for row in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
+    for trigger in triggers:
+        raw.execute(f"DROP TRIGGER {trigger}")
+    for sql in statements:
+        raw.execute(sql)
+    raw.commit()
+    raw.close()
+    queries = Queries(folder / DB)
+    try:
+        return queries.check()
+    finally:
+        queries.close()
+
+
+def test_an_untouched_journal_has_no_problem(tmp_path, written):
+    report = tampered(tmp_path, written)
+    assert report.problems == []
+    assert (report.facts, report.versions) == (FACTS, 100)
+    assert len(bytes.fromhex(report.head)) == 32
+
+
+EDITS: dict[str, tuple[Callable[[int], tuple[str, ...]], Callable[[int], set[int]]]] = {
+    "body": (
+        lambda n: (
+            f"UPDATE facts SET body = CAST(replace(CAST(body AS TEXT), ':', ': ') AS BLOB) WHERE seq = {n}",
+        ),
+        lambda n: {n},
+    ),
+    "body and its hash": (
+        lambda n: (f"UPDATE facts SET body = x'7b7d', body_hash = randomblob(32) WHERE seq = {n}",),
+        lambda n: {n},
+    ),
+    "time": (lambda n: (f"UPDATE facts SET at = CAST(at || ' ' AS BLOB) WHERE seq = {n}",), lambda n: {n}),
+    "id": (lambda n: (f"UPDATE facts SET id = id || 'x' WHERE seq = {n}",), lambda n: {n}),
+    "hash": (lambda n: (f"UPDATE facts SET hash = randomblob(32) WHERE seq = {n}",), lambda n: {n, n + 1}),
+    "prev": (lambda n: (f"UPDATE facts SET prev = randomblob(32) WHERE seq = {n}",), lambda n: {n}),
+    "deletion": (lambda n: (f"DELETE FROM facts WHERE seq = {n}",), lambda n: {n}),
+    "deletion, closed up": (
+        lambda n: (
+            f"DELETE FROM facts WHERE seq = {n}",
+            f"UPDATE facts SET seq = -seq WHERE seq > {n}",
+            "UPDATE facts SET seq = -seq - 1 WHERE seq < 0",
+        ),
+        lambda n: {n},
+    ),
+    "swap": (
+        lambda n: (
+            f"UPDATE facts SET seq = -1 WHERE seq = {n}",
+            f"UPDATE facts SET seq = {n} WHERE seq = {n + 1}",
+            f"UPDATE facts SET seq = {n + 1} WHERE seq = -1",
+        ),
+        lambda n: {n, n + 1},
+    ),
+    "insertion": (
+        lambda n: (
+            f"UPDATE facts SET seq = -seq WHERE seq >= {n}",
+            "UPDATE facts SET seq = -seq + 1 WHERE seq < 0",
+            f"""INSERT INTO facts SELECT {n}, command, id, at, body, body_hash, prev, hash
+                FROM facts WHERE seq = {n - 1}""",
+        ),
+        lambda n: {n},
+    ),
+    "tail cut off": (lambda n: (f"DELETE FROM facts WHERE seq >= {n}",), lambda n: {n}),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_is_found_and_its_row_named(tmp_path, written, edit):
+    change, named = EDITS[edit]
+    for case in range(4):
+        seq = random.Random(f"{edit}{case}").randrange(2, FACTS - 1)
+        folder = tmp_path / str(case)
+        folder.mkdir()
+        found = {problem.seq for problem in tampered(folder, written, *change(seq)).problems}
+        assert named(seq) <= found, seq
+
+
+def test_a_version_that_is_not_what_its_facts_say_is_found(tmp_path, written):
+    changed = """UPDATE versions SET document = CAST(replace(CAST(document AS TEXT),
+                     '"120"', '"119"') AS BLOB)
+                 WHERE seq = 31"""
+    assert {problem.seq for problem in tampered(tmp_path, written, changed).problems} == {31}
+
+
+def test_a_version_given_to_another_person_is_found(tmp_path, written):
+    report = tampered(tmp_path, written, "UPDATE versions SET resident = 'r-other' WHERE seq = 34")
+    assert [problem.seq for problem in report.problems] == [34]
+
+
+def test_a_version_taken_out_or_put_in_is_found(tmp_path, written):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    out = tampered(tmp_path / "a", written, "DELETE FROM versions WHERE seq = 37")
+    assert 37 in {problem.seq for problem in out.problems}
+    put = """INSERT INTO versions SELECT 38, 'm-x', version, status, kind, resident, document
+             FROM versions WHERE seq = 37"""
+    assert tampered(tmp_path / "b", written, put).problems
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM facts WHERE seq > 290",
+        "UPDATE facts SET body = x'7b7d' WHERE seq = 299",
+        "DELETE FROM facts WHERE seq = 250",
+        "UPDATE facts SET hash = randomblob(32) WHERE seq = 301",
+        "DELETE FROM facts",
+        "DELETE FROM head",
+    ],
+)
+def test_a_damaged_end_stops_the_start(tmp_path, written, damage):
+    tampered(tmp_path, written, damage)
+    with pytest.raises(JournalDamaged):
+        opened(tmp_path)
+
+
+def test_pruned_bodies_leave_the_chain_whole(tmp_path, written):
+    report = tampered(tmp_path, written, "UPDATE facts SET body = NULL WHERE seq BETWEEN 2 AND 4")
+    assert report.problems == []
+
+
+def held(path: Path) -> list[tuple[object, ...]] | None:
+    """Return all facts and versions as SQLite reads them, None where it cannot."""
+    raw = sqlite3.connect(path)
+    raw.text_factory = bytes
+    try:
+        return (
+            raw.execute("SELECT * FROM facts").fetchall() + raw.execute("SELECT * FROM versions").fetchall()
+        )
+    except sqlite3.DatabaseError:
+        return None
+    finally:
+        raw.close()
+
+
+def test_bytes_overwritten_in_the_file_are_found(tmp_path, written):
+    rnd = random.Random(1893)
+    (tmp_path / "whole.db").write_bytes(written)
+    whole, found = held(tmp_path / "whole.db"), 0
+    for case in range(40):
+        path = tmp_path / f"{case}.db"
+        place = rnd.randrange(4096, len(written) - 8)
+        path.write_bytes(written[:place] + rnd.randbytes(8) + written[place + 8 :])
+        queries = Queries(path)
+        try:
+            problems = bool(queries.check().problems)
+        except JournalDamaged:
+            problems = True
+        finally:
+            queries.close()
+        assert problems or held(path) == whole, place
+        found += problems
+    assert found >= 20

@@ -1,0 +1,55 @@
+"""The fuzz target holds for thousands of mutated captures, and notices a driver that breaks a promise."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from drivers.catalogue import Decoded, Driver, every
+from protocol.framing import Frame, Framer, LineFramer, Noise
+from tools.fuzz import PromiseBroken, check, mutations, pieces
+
+COUNT = 2000
+
+
+@pytest.mark.parametrize("name", every())
+def test_no_mutated_capture_breaks_a_promise(name: str) -> None:
+    for data in mutations(name, COUNT, seed=1):
+        check(every()[name], data)
+
+
+def test_the_same_seed_gives_the_same_inputs() -> None:
+    assert list(mutations("pm6750", 50, 3)) == list(mutations("pm6750", 50, 3))
+    assert list(mutations("pm6750", 50, 3)) != list(mutations("pm6750", 50, 4))
+
+
+def test_pieces_are_the_bytes() -> None:
+    assert b"".join(pieces(bytes(range(200)))) == bytes(range(200))
+
+
+class Losing(LineFramer):
+    def finish(self) -> Iterator[Frame | Noise]:
+        return iter(())
+
+
+class CutDependent(LineFramer):
+    def feed(self, chunk: bytes) -> Iterator[Frame | Noise]:
+        yield Frame(chunk)
+
+
+def raising(frames: Iterable[Frame]) -> Iterator[Decoded]:
+    for frame in frames:
+        int(frame.data)
+    return iter(())
+
+
+@pytest.mark.parametrize("framer", [Losing, CutDependent])
+def test_a_framer_that_breaks_its_promise_is_found(framer: Callable[[], Framer]) -> None:
+    broken: Driver = replace(every()["omron_hbp"], framer=framer)
+    with pytest.raises(PromiseBroken):
+        check(broken, b"a line that goes on and on, without an end")
+
+
+def test_a_decoder_that_raises_is_found() -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        check(replace(every()["omron_hbp"], decode=raising), b"no number\r")

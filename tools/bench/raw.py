@@ -1,0 +1,74 @@
+"""The bare floor under the journal: a file appended to and synced, and SQLite with nothing of ours around it."""
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+APPEND = bytes(200)
+
+
+class RawFile:
+    """A file that grows by 200 bytes and an fdatasync at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def append(self) -> None:
+        """Append and sync."""
+        os.write(self._descriptor, APPEND)
+        os.fdatasync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+class BareSqlite:
+    """One table in WAL mode with full sync, checkpoints as SQLite does them by itself."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("CREATE TABLE facts(seq INTEGER PRIMARY KEY, body BLOB NOT NULL)")
+
+    def insert(self, rows: Sequence[bytes]) -> None:
+        """Insert *rows* in one commit."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.executemany("INSERT INTO facts(body) VALUES (?)", [(row,) for row in rows])
+        self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+
+class JournalRows:
+    """A journal's file, read with plain SQL."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+
+    def stored(self) -> int:
+        """Return how many bytes all facts and versions have to keep, indices left out."""
+        sizes = (
+            "SELECT sum(length(id) + length(at) + length(body) + 96) FROM facts",
+            "SELECT sum(length(measurement) + length(document)) FROM versions",
+        )
+        return sum(int(self._connection.execute(sql).fetchone()[0] or 0) for sql in sizes)
+
+    def json_page(self, after: int, limit: int) -> tuple[str, int]:
+        """Return a page of versions as SQLite's own JSON array, and the last row in it."""
+        found: tuple[str, int] = self._connection.execute(
+            """SELECT json_group_array(json(page.document)), max(page.seq) FROM (
+                   SELECT v.seq AS seq, CAST(v.document AS TEXT) AS document FROM versions AS v
+                   LEFT JOIN residents AS r ON r.id = v.resident
+                   WHERE v.seq > ? ORDER BY v.seq LIMIT ?) AS page""",
+            (after, limit),
+        ).fetchone()
+        return found
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()

@@ -1,0 +1,109 @@
+"""Simulated machines as processes of their own, for the demo and the tests."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from protocol.errors import Lost, UnexpectedReply
+from tools.forms import Json
+
+
+class Machine:
+    """One machine: the process `checkup-gateway simulate DRIVER --script`, its port always found at *link*.
+
+    `violations` collects what the host did that no gateway may do; always empty with a good host.
+    """
+
+    def __init__(
+        self, driver: str, link: Path, seed: int = 0, options: Mapping[str, str] | None = None
+    ) -> None:
+        self.driver = driver
+        self.link = link
+        self.violations: list[str] = []
+        self._arguments = ["--pty", str(link), "--seed", str(seed), "--script"]
+        for name, choice in (options or {}).items():
+            self._arguments += ["--set", f"{name}={choice}"]
+        self._process: asyncio.subprocess.Process | None = None
+        self._one_person = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        """Start the machine."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop the machine."""
+        await self.stop()
+
+    async def start(self) -> None:
+        """Switch the machine on; returns when its port is there. Raises Lost where it does not come up."""
+        command = [sys.executable, "-m", "tools.main", "simulate", self.driver, *self._arguments]
+        self._process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        await self._told("pty")
+
+    async def measure(self, values: Mapping[str, str], **fields: str) -> Mapping[str, str]:
+        """Let a person use the machine and return what its display then shows, by measure.
+
+        Returns when the result is on the line. A board that waits for the host's start shows nothing
+        until then. Raises UnexpectedReply where the machine refuses the values or no host could hear them.
+        """
+        async with self._one_person:
+            self.order({"measure": dict(values), **fields})
+            return _texts(await self._told("shown"))
+
+    async def fail(self, reason: str) -> str:
+        """Let a measurement fail and return how the machine shows it."""
+        async with self._one_person:
+            self.order({"fail": reason})
+            return str(await self._told("failed"))
+
+    def order(self, order: Json) -> None:
+        """Give an order of `simulate --script` and wait for nothing. Raises Lost where the machine is off."""
+        if self._process is None or self._process.stdin is None or self._process.returncode is not None:
+            raise Lost(f"the simulated {self.driver} is off")
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+
+    async def replug(self) -> None:
+        """Plug the machine in again; returns when its port is there."""
+        self.order({"replug": True})
+        await self._told("pty")
+
+    async def unsent(self) -> Mapping[str, str]:
+        """Return the next outcome that no host could hear."""
+        return _texts(await self._told("unsent"))
+
+    async def kill(self) -> None:
+        """Cut the machine's power: no goodbye, the link stays behind and points at nothing."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def stop(self) -> None:
+        """Switch the machine off; its link goes with it."""
+        if self._process is None or self._process.stdin is None:
+            return
+        self._process.stdin.close()
+        await self._process.communicate()
+
+    async def _told(self, wanted: str) -> object:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            told: Json = json.loads(line)
+            if "violation" in told:
+                self.violations.append(str(told["violation"]))
+            elif wanted in told:
+                return told[wanted]
+            elif wanted != "pty" or "refused" in told:
+                raise UnexpectedReply(f"the simulated {self.driver} says {line.decode().strip()}")
+        raise Lost(f"the simulated {self.driver} is gone")
+
+
+def _texts(told: object) -> Mapping[str, str]:
+    assert isinstance(told, dict)
+    return {str(name): str(value) for name, value in told.items()}

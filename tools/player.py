@@ -1,0 +1,241 @@
+"""Plays a simulated machine on a pseudo-terminal, in real time, and takes a person's orders for it."""
+
+import json
+import os
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from random import Random
+
+from tools.forms import Json
+from tools.simulators import (
+    Attached,
+    Await,
+    Cue,
+    Device,
+    Fail,
+    Heard,
+    Measure,
+    Pause,
+    Refuse,
+    Say,
+    Show,
+    ShowFailure,
+    Store,
+    Values,
+    Violation,
+)
+from tools.terminal import Terminal, garbled
+
+TICK_S = 0.03
+"""How often a port that nobody has open is looked at."""
+SETTLE_S = 0.15
+"""A host throws away what it hears while it is still opening the port; a real machine is never that quick."""
+ORDERS = frozenset(
+    {"measure", "fail", "stored", "noise", "wrong_baud", "silence", "unplug", "replug", "half"}
+)
+
+
+class Player:
+    """One machine on one port.
+
+    *tell* is called with a JSON object for everything a person at the machine would see: `pty` (with
+    `link`) each time it is plugged in, `shown` or `failed` for an outcome that the host could hear,
+    `unsent` for one that it could not, `violation`, `refused`. *orders* is the descriptor that orders
+    come from, one JSON object a line; the play ends when it does. Without it *person* uses the machine
+    every *interval* seconds.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        terminal: Terminal,
+        tell: Callable[[Json], None],
+        *,
+        person: Callable[[Random], Values] | None,
+        chance: Random,
+        orders: int | None = None,
+        interval: float | None = None,
+        pace: int | None = None,
+    ) -> None:
+        self._device = device
+        self._terminal = terminal
+        self._tell = tell
+        self._person = person
+        self._chance = chance
+        self._orders = orders
+        self._interval = interval
+        self._pace = pace
+        self._cues: deque[Cue] = deque()
+        self._typed = b""
+        self._settled: float | None = None
+        self._attached = False
+        self._next_person = time.monotonic() + interval if interval and person else None
+        self._wrong_baud = self._silent = self._half = self._lost = self._over = False
+
+    def play(self) -> None:
+        """Play until the orders end, or for ever."""
+        answer: Cue | None = None
+        while not self._over:
+            act = self._device.send(answer)
+            answer = None
+            match act:
+                case Await(timeout):
+                    answer = self._wait(timeout, cues=True)
+                case Pause(seconds):
+                    self._wait(seconds, cues=False)
+                case Say():
+                    self._say(act)
+                case _:
+                    self._show(act)
+
+    def _show(self, act: Show | ShowFailure | Violation | Refuse) -> None:
+        match act:
+            case Show(values):
+                self._tell({"unsent" if self._lost else "shown": dict(values)})
+                self._lost = False
+            case ShowFailure(failed):
+                self._tell({"unsent": {"failed": failed}} if self._lost else {"failed": failed})
+                self._lost = False
+            case Violation(what):
+                self._tell({"violation": what})
+            case Refuse(why):
+                self._tell({"refused": why})
+
+    def _say(self, say: Say) -> None:
+        cut = self._half and say.result
+        data = say.data[: len(say.data) // 2] if cut else say.data
+        sent = not self._silent and self._write(garbled(data) if self._wrong_baud else data)
+        if cut:
+            self._half = False
+            time.sleep(TICK_S)
+            self._terminal.unplug()
+        self._lost |= say.result and (cut or not sent)
+
+    def _write(self, data: bytes) -> bool:
+        if self._pace is None:
+            return self._terminal.write(data)
+        taken = True
+        for byte in data:
+            taken &= self._terminal.write(bytes([byte]))
+            time.sleep(10 / self._pace)
+        return taken
+
+    def _wait(self, seconds: float | None, *, cues: bool) -> Cue | None:
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while not self._over:
+            if cues and self._cues:
+                return self._cues.popleft()
+            left = TICK_S if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                return None
+            self._look(left if self._attached and self._settled is None else min(left, TICK_S))
+        return None
+
+    def _look(self, seconds: float) -> None:
+        """Wait at most *seconds* for the host, the orders or the next person."""
+        now = time.monotonic()
+        if self._next_person is not None and self._interval is not None:
+            if now >= self._next_person:
+                self._next_person = now + self._interval
+                self._cues.append(Measure(self._someone()))
+            seconds = min(seconds, self._next_person - now) if self._next_person > now else 0
+        self._watch_host(now)
+        poll = select.poll()
+        if self._orders is not None:
+            poll.register(self._orders, select.POLLIN)
+        if (end := self._terminal.fileno()) is not None and self._attached:
+            poll.register(end, select.POLLIN)
+        for ready, _ in poll.poll(max(0.0, seconds) * 1000):
+            if ready == self._orders:
+                self._read_orders(ready)
+            else:
+                self._hear()
+
+    def _someone(self) -> Values:
+        if self._person is None:
+            raise ValueError("a recording measures nobody")
+        return self._person(self._chance)
+
+    def _watch_host(self, now: float) -> None:
+        attached = self._terminal.attached()
+        if attached and not self._attached:
+            self._settled = now + SETTLE_S
+        elif not attached:
+            self._settled = None
+        self._attached = attached
+        if self._settled is not None and now >= self._settled:
+            self._settled = None
+            self._cues.append(Attached())
+
+    def _hear(self) -> None:
+        data = self._terminal.read()
+        if not data or self._silent:
+            return
+        if self._settled is not None:
+            self._settled = None
+            self._cues.append(Attached())
+        self._cues.append(Heard(data))
+
+    def _read_orders(self, source: int) -> None:
+        typed = os.read(source, 65536)
+        if not typed:
+            self._over = True
+        *lines, self._typed = (self._typed + typed).split(b"\n")
+        for line in filter(bytes.strip, lines):
+            try:
+                self._follow(_order(line))
+            except ValueError as error:
+                self._tell({"refused": str(error)})
+
+    def _follow(self, order: Mapping[str, object]) -> None:
+        if "silence" in order:
+            self._silent = bool(order["silence"])
+        if "wrong_baud" in order:
+            self._wrong_baud = bool(order["wrong_baud"])
+        if order.get("unplug"):
+            self._terminal.unplug()
+        if order.get("replug"):
+            self.plug()
+        if "noise" in order:
+            self._write(bytes.fromhex(str(order["noise"])))
+        self._half |= bool(order.get("half"))
+        self._cues += _asked(order, self._someone)
+
+    def plug(self) -> None:
+        """Plug the machine in and tell where."""
+        self._terminal.plug()
+        link = self._terminal.link
+        self._tell({"pty": self._terminal.path, "link": str(link) if link else None})
+
+
+def _order(line: bytes) -> Mapping[str, object]:
+    """Return the order written on *line*; raises ValueError where it is none."""
+    order = json.loads(line)
+    if not isinstance(order, dict) or not ORDERS.intersection(order):
+        raise ValueError(f"an order is a JSON object with one of {', '.join(sorted(ORDERS))}")
+    return order
+
+
+def _asked(order: Mapping[str, object], someone: Callable[[], Values]) -> list[Cue]:
+    """Return the cues for the machine itself in *order*; raises ValueError."""
+    cues: list[Cue] = []
+    if "stored" in order:
+        records = order["stored"]
+        if not isinstance(records, list):
+            raise ValueError("stored is a list of records")
+        cues.append(Store(tuple(_texts(record) for record in records)))
+    if "fail" in order:
+        cues.append(Fail(str(order["fail"])))
+    if "measure" in order or order.get("half"):
+        values = _texts(order["measure"]) if "measure" in order else someone()
+        extras = {name: str(value) for name, value in order.items() if name not in ORDERS}
+        cues.append(Measure(values, extras))
+    return cues
+
+
+def _texts(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError("values are a JSON object")
+    return {str(name): str(inner) for name, inner in value.items()}

@@ -1,0 +1,149 @@
+"""Be a device on a pseudo-terminal, in a process of its own, as the gateway will meet it."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Generator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import click
+
+from drivers.catalogue import Driver
+from protocol import transcript
+from tools import simulators
+from tools.forms import Json
+from tools.parameters import DriverName
+from tools.player import Player
+from tools.simulators import (
+    Act,
+    Attached,
+    Await,
+    Cue,
+    Device,
+    Heard,
+    Pause,
+    Say,
+    Setup,
+    Simulator,
+    Values,
+    Violation,
+)
+from tools.terminal import Terminal
+
+
+def recited(turns: Sequence[transcript.Turn]) -> Device:
+    """Return a device that says its side of *turns* from the beginning each time a host comes."""
+    cue = yield Await()
+    while True:
+        cue = (yield from _once(turns)) if isinstance(cue, Attached) else (yield Await())
+
+
+def _once(turns: Sequence[transcript.Turn]) -> Generator[Act, Cue | None, Cue | None]:
+    heard = b""
+    for turn in turns:
+        match turn:
+            case transcript.Heard(data):
+                yield Say(data)
+            case transcript.Silence(seconds):
+                yield Pause(seconds)
+            case transcript.Sent(data):
+                while len(heard) < len(data):
+                    cue = yield Await()
+                    if isinstance(cue, Attached):
+                        return cue
+                    heard += cue.data if isinstance(cue, Heard) else b""
+                if not heard.startswith(data):
+                    yield Violation(f"expected {data.hex(' ')}, heard {heard[: len(data)].hex(' ')}")
+                heard = heard[len(data) :]
+            case _:
+                pass
+    return None
+
+
+def _machine(driver: Driver) -> Simulator:
+    if driver.name not in simulators.names():
+        raise click.UsageError(f"{driver.name} has no simulated machine; --transcript serves a recording")
+    return simulators.simulator(driver.name)
+
+
+def _options(machine: Simulator, pairs: Sequence[str]) -> dict[str, str]:
+    """Return every option of *machine* with its choice; a usage error for one that it has not."""
+    chosen = {option: choices[0] for option, choices in machine.options.items()}
+    for pair in pairs:
+        option, _, choice = pair.partition("=")
+        if choice not in machine.options.get(option, ()):
+            known = "; ".join(f"{name}={'|'.join(choices)}" for name, choices in machine.options.items())
+            raise click.UsageError(f"no option {pair}; this machine has {known or 'none'}")
+        chosen[option] = choice
+    return chosen
+
+
+def _tell(told: Json) -> None:
+    click.echo(json.dumps(told))
+    sys.stdout.flush()
+
+
+@click.command(
+    epilog="""Orders are JSON objects, one a line: {"measure": {"systolic": "128", ...}} finds these values
+    (other keys are the machine's other fields), {"fail": "cuff_loose"}, {"stored": [{"glucose": "5.6",
+    "at": "2026-01-31T08:00:00"}]}, {"noise": "ff00"}, {"wrong_baud": true}, {"silence": true},
+    {"unplug": true}, {"replug": true}, {"half": true} (half of the next result, then unplugged).
+    Answers: pty, shown, failed, unsent (no host could hear it), violation (what no gateway may do),
+    refused."""
+)
+@click.argument("driver", type=DriverName())
+@click.option("--transcript", "recording", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--pty", "link", type=click.Path(path_type=Path), help="Keep this link pointing at the port.")
+@click.option("--script", is_flag=True, help="Take orders on standard input; end when it ends.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.1),
+    default=10.0,
+    show_default=True,
+    help="Seconds between people.",
+)
+@click.option("--seed", type=int, default=0, help="Other people for another number.")
+@click.option("--clock-offset", type=float, default=0.0, help="How wrong the machine's clock is, in seconds.")
+@click.option("--pace", type=click.IntRange(min=1), help="Send no faster than this many baud.")
+@click.option("--set", "pairs", metavar="NAME=CHOICE", multiple=True, help="An option of this machine.")
+def simulate(
+    *,
+    driver: Driver,
+    recording: Path | None,
+    link: Path | None,
+    script: bool,
+    interval: float,
+    seed: int,
+    clock_offset: float,
+    pace: int | None,
+    pairs: tuple[str, ...],
+) -> None:
+    """Be a device, on a pseudo-terminal."""
+    chance = Random(seed)  # noqa: S311 (plausible people, no secret)
+    person: Callable[[Random], Values] | None = None
+    if recording:
+        device = recited(transcript.parse(recording.read_text(encoding="utf-8")).turns)
+    else:
+        machine = _machine(driver)
+        offset = timedelta(seconds=clock_offset)
+        setup = Setup(_options(machine, pairs), lambda: datetime.now() + offset, chance)  # noqa: DTZ005
+        device, person = machine.device(setup), machine.person
+    terminal = Terminal(link)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    player = Player(
+        device,
+        terminal,
+        _tell,
+        person=person,
+        chance=chance,
+        orders=sys.stdin.fileno() if script else None,
+        interval=None if script else interval,
+        pace=pace,
+    )
+    try:
+        player.plug()
+        player.play()
+    finally:
+        terminal.unplug()
