@@ -37,6 +37,8 @@ PATIENTS = {"adult": (1, 40, 300, 150), "child": (2, 40, 210, 100), "neonate": (
 """Mode number, lowest, highest and the documented default first pressure in mmHg."""
 
 WATCHDOG = 90.0
+FIRST_PACKET = 10.0
+"""Ours: seconds an ordered board may say nothing at all before a person is told."""
 STOP_ANSWER = 5.0
 """Ours: seconds a board has to confirm a stop before the measurement is reported as stopped."""
 START_ORDER, STOP_ORDER = "start_blood_pressure", "stop_blood_pressure"
@@ -64,11 +66,13 @@ class _Cuff:
     def begin(self) -> None:
         """A person ordered a measurement now."""
         self.heard, self.ordered_at, self.given_up = b"", self.state, False
-        self.limit, self.at_limit = WATCHDOG, "timed_out"
+        self.limit, self.at_limit = FIRST_PACKET, "timed_out"
 
     def ends(self, frame: bytes) -> bool:
         """Take note of a packet; return whether it is the last word on a measurement."""
         state = cuff_state(frame)
+        if self.limit == FIRST_PACKET:
+            self.limit = WATCHDOG
         self.state, self.heard = state, frame
         if state in UNDERWAY:
             self.underway = not self.given_up

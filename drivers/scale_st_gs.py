@@ -112,6 +112,7 @@ class _Plate:
     bare_lines: bool
     weight: Steady[str] = field(default_factory=lambda: Steady(EQUAL_LINES))
     trouble: Steady[str] = field(default_factory=lambda: Steady(EQUAL_LINES))
+    empty: bool = True
     told: set[str] = field(default_factory=set)
     """Reasons of refusals already let known: a wrong setting repeats itself ten times a second."""
 
@@ -122,7 +123,8 @@ class _Plate:
             return self.trouble.see(reading.failed, reading.evidence[0])
         self.trouble.release()
         quantity = reading.values[Measure.BODY_WEIGHT]
-        if quantity.value * (KG_PER_LB if quantity.unit == "[lb_av]" else 1) < self.minimum:
+        self.empty = quantity.value * (KG_PER_LB if quantity.unit == "[lb_av]" else 1) < self.minimum
+        if self.empty:
             self.weight.release()
             return ()
         return self.weight.see(f"{quantity.value} {quantity.unit}", reading.evidence[0])
@@ -150,12 +152,17 @@ def talk(settings: Settings) -> Dialogue:
 
 def _weigh(said: Decoded, plate: _Plate, *, printed: bool) -> Generator[Step, Answer, None]:
     if isinstance(said, Reading) and ("stability" not in said.context or plate.bare_lines):
+        was_empty = plate.empty
         if evidence := said.evidence if printed else plate.take(said):
             yield Report(replace(said, evidence=evidence))
+        if plate.empty and not was_empty:
+            yield Observe(Progress(said.kind, said.values, "empty", underway=False))
         return
     plate.unsettle()
     if isinstance(said, Progress):
-        yield Observe(said)
+        plate.empty = False
+        if not plate.weight.taken:  # else this is the person stepping off again
+            yield Observe(said)
     elif isinstance(said, Refusal) and said.reason not in plate.told:
         plate.told.add(said.reason)
         yield Observe(Notice(said.code, {"reason": said.reason, "frame": said.frame.hex(" ")}))

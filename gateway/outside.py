@@ -94,7 +94,7 @@ async def start(
     await server.up.wait()
     host, port = sock.getsockname()[:2]
     watchdog = Watchdog([gateway.journal_answers, _none_died(inside)])
-    tasks.append(group.create_task(watchdog.run(), name="watchdog"))
+    tasks.append(group.create_task(_watch(watchdog), name="watchdog"))
     watchdog.ready(f"reading {len(gateway.stations)} devices")
     announce(f"http://{host}:{port}")
     return tasks
@@ -121,6 +121,15 @@ async def _forward(gateway: "Gateway", forwarder: Forwarder, attempts: int) -> N
         await delivery.run()
     finally:
         await forwarder.close()
+
+
+async def _watch(watchdog: Watchdog) -> None:
+    """Feed the system's watchdog until the stop begins, and say so."""
+    try:
+        await watchdog.run()
+        await asyncio.Event().wait()
+    finally:
+        watchdog.stopping()
 
 
 def _none_died(tasks: Sequence["asyncio.Task[None]"]) -> Proof:

@@ -164,7 +164,7 @@ class Station:
         now = self._shared.clock.now()
         self._unframed = 0
         match event:
-            case Progress(state="idle"):
+            case Progress(underway=False):
                 self._began = None
                 self._set(condition="connected", progress={})
             case Progress(_, values, state):
@@ -191,7 +191,8 @@ class Station:
             self._set(code="device.noise", detail=noise.data[:16].hex(" "))
 
     async def _failed(self, condition: DeviceCondition, error: GatewayError) -> None:
-        code = self._state.code if self._state.code == "device.noise" else error.code
+        puzzled = self._state.code == "device.noise" and isinstance(error, ProtocolError)
+        code = "device.noise" if puzzled else error.code
         self._began = None
         self._set(condition=condition, code=code, detail=error.detail, progress={})
         await self._note(error.code)

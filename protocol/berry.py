@@ -93,7 +93,9 @@ def _pressure(content: bytes, frame: bytes) -> Reading | Event:
     state, mode = cuff_state(frame), mode_bits(frame)
     _, cuff, systolic, mean, diastolic = content
     if state in UNDERWAY:
-        return Progress(Kind.BLOOD_PRESSURE, {"cuff_pressure": _mmhg(cuff * 2)}, UNDERWAY[state])
+        return Progress(
+            Kind.BLOOD_PRESSURE, {"cuff_pressure": _mmhg(cuff * 2)}, UNDERWAY[state], underway=state == 1
+        )
     if state in FAILED:
         return Reading(Kind.BLOOD_PRESSURE, {}, (frame,), context=mode, failed=FAILED[state])
     if state != 0:
@@ -118,7 +120,7 @@ def _mmhg(number: int) -> Quantity:
 def _oximetry(content: bytes, frame: bytes) -> Reading | Event:
     status, saturation, pulse = content
     if status in NO_FINGER:
-        return Progress(Kind.OXIMETRY, {}, NO_FINGER[status])
+        return Progress(Kind.OXIMETRY, {}, NO_FINGER[status], underway=False)
     if status != 0 or saturation == 0 or (saturation > 100 and saturation != 127) or pulse == 0:
         raise MalformedValue(f"status {status}, SpO2 {saturation}, pulse {pulse} is not documented")
     values: dict[Measure, Quantity] = {}
@@ -126,7 +128,7 @@ def _oximetry(content: bytes, frame: bytes) -> Reading | Event:
         values[Measure.SPO2] = Quantity(Decimal(saturation), "%")
     if pulse != 255:
         values[Measure.PULSE_RATE] = Quantity(Decimal(pulse), "/min")
-    return Reading(Kind.OXIMETRY, values, (frame,)) if values else Progress(Kind.OXIMETRY, {}, "no_value")
+    return Reading(Kind.OXIMETRY, values, (frame,)) if values else Progress(Kind.OXIMETRY, {}, "no_value", underway=False)
 
 
 def _temperature(content: bytes, frame: bytes) -> Iterator[Reading | Event]:
@@ -138,7 +140,7 @@ def _temperature(content: bytes, frame: bytes) -> Iterator[Reading | Event]:
     if any(tenth > 9 for _, _, tenth in worn):
         raise MalformedValue(f"more than nine tenths: {content.hex(' ')}")
     if not worn:
-        yield Progress(Kind.TEMPERATURE, {}, "probes_off")
+        yield Progress(Kind.TEMPERATURE, {}, "probes_off", underway=False)
     for channel, whole, tenth in worn:
         values = {Measure.BODY_TEMPERATURE: Quantity(Decimal(f"{whole}.{tenth}"), "Cel")}
         yield Reading(Kind.TEMPERATURE, values, (frame,), context={"channel": channel})

@@ -77,11 +77,16 @@ class DeviceClock:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A value on its way (cuff pressure, a weight not yet stable): shown, never stored as a result."""
+    """A value on its way (cuff pressure, a weight not yet stable): shown, never stored as a result.
+
+    The first one `underway` since the last result is when a measurement began; one that is not says that
+    nothing is being measured (an empty plate, no finger, a board that starts up).
+    """
 
     kind: Kind
     values: Mapping[Measure, Quantity] | Mapping[str, Quantity]
     state: str
+    underway: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,21 +12,24 @@ class Steady(Generic[Value]):
     Always true: between two values taken lies a `release`; what is held is at most *needed* frames.
     """
 
+    taken: bool
+    """Whether a value was taken since the last `release`."""
+
     def __init__(self, needed: int) -> None:
         self._needed = max(1, needed)
         self._value: Value | None = None
         self._frames: list[bytes] = []
-        self._taken = False
+        self.taken = False
 
     def see(self, value: Value, frame: bytes) -> tuple[bytes, ...]:
         """Count *value*, read from *frame*; return the frames that prove it where it is taken, else ()."""
         if value != self._value:
             self._value, self._frames = value, []
-        if self._taken:
+        if self.taken:
             return ()
         self._frames.append(frame)
-        self._taken = len(self._frames) == self._needed
-        return tuple(self._frames) if self._taken else ()
+        self.taken = len(self._frames) == self._needed
+        return tuple(self._frames) if self.taken else ()
 
     def unsettle(self) -> None:
         """Begin counting anew: something else came between."""
@@ -35,4 +38,4 @@ class Steady(Generic[Value]):
     def release(self) -> None:
         """Be ready for the next value: what was measured has gone away."""
         self.unsettle()
-        self._taken = False
+        self.taken = False

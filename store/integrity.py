@@ -2,10 +2,10 @@
 
 import sqlite3
 from collections.abc import Iterator
+from itertools import islice
 
 import msgspec
 
-from protocol.errors import JournalDamaged
 from store import chain, rows
 from store.chain import Link, Problem
 from store.facts import Fact, Measurement
@@ -14,7 +14,8 @@ from store.projections import AboutMeasurement, encode, fold, replace
 TAIL = 200
 """Facts checked at every start: enough to meet a torn end, bounded whatever the journal's length."""
 MAX_PROBLEMS = 1000
-UNREADABLE = (ValueError, msgspec.MsgspecError)
+UNREADABLE = (ValueError, msgspec.MsgspecError, sqlite3.DatabaseError)
+"""What reading a damaged row or page may raise."""
 
 LINKS = "SELECT seq, id, at, body, body_hash, prev, hash FROM facts"
 
@@ -40,8 +41,10 @@ def tail_problems(connection: sqlite3.Connection) -> list[Problem]:
             "SELECT hash FROM facts WHERE seq = ?", (first - 1,)
         ).fetchone()
         prev = before[0] if before else b""
-    links = map(Link._make, connection.execute(f"{LINKS} WHERE seq >= ? ORDER BY seq", (first,)))
-    return [*chain.problems(links, first - 1, prev), *_end(connection)]
+    try:
+        return [*chain.problems(_links(connection, first), first - 1, prev), *_end(connection)]
+    except UNREADABLE as error:
+        return [Problem(0, f"cannot be read: {error}")]
 
 
 def _end(connection: sqlite3.Connection) -> Iterator[Problem]:
@@ -60,29 +63,38 @@ def _end(connection: sqlite3.Connection) -> Iterator[Problem]:
 def check(connection: sqlite3.Connection) -> Report:
     """Read everything: SQLite's own structure, the whole chain, and every version folded anew from its facts.
 
-    Linear in the journal's length, constant in memory. Raises JournalDamaged where SQLite cannot read on.
+    Linear in the journal's length, constant in memory. Damage is a problem in the report, never an exception.
     """
+    found: list[Problem] = []
     try:
-        found: list[Problem] = []
-        for problem in _all_problems(connection):
-            found.append(problem)
-            if len(found) >= MAX_PROBLEMS:
-                break
-        facts: int = connection.execute("SELECT count(*) FROM facts").fetchone()[0]
-        versions: int = connection.execute("SELECT count(*) FROM versions").fetchone()[0]
-        last: tuple[bytes] | None = connection.execute(
-            "SELECT hash FROM facts ORDER BY seq DESC LIMIT 1"
-        ).fetchone()
-    except sqlite3.DatabaseError as error:
-        raise JournalDamaged(str(error)) from error
-    return Report(facts, versions, last[0].hex() if last else "", found)
+        found.extend(islice(_all_problems(connection), MAX_PROBLEMS))
+        facts, versions, head = _extent(connection)
+    except UNREADABLE as error:
+        found.append(Problem(0, f"cannot be read further: {error}"))
+        facts, versions, head = 0, 0, ""
+    return Report(facts, versions, head, found)
+
+
+def _extent(connection: sqlite3.Connection) -> tuple[int, int, str]:
+    facts: int = connection.execute("SELECT count(*) FROM facts").fetchone()[0]
+    versions: int = connection.execute("SELECT count(*) FROM versions").fetchone()[0]
+    last: tuple[bytes] | None = connection.execute(
+        "SELECT hash FROM facts ORDER BY seq DESC LIMIT 1"
+    ).fetchone()
+    return facts, versions, last[0].hex() if last else ""
+
+
+def _links(connection: sqlite3.Connection, first: int) -> Iterator[Link]:
+    """Yield facts from *first* on; a damaged page can give SQLite rows of any kind, so each is looked at."""
+    for row in connection.execute(f"{LINKS} WHERE seq >= ? ORDER BY seq", (first,)):
+        yield msgspec.convert(row, Link)
 
 
 def _all_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
     for (text,) in connection.execute("PRAGMA integrity_check(20)").fetchall():
         if text != "ok":
             yield Problem(0, f"SQLite: {text}")
-    yield from chain.problems(map(Link._make, connection.execute(f"{LINKS} ORDER BY seq")))
+    yield from chain.problems(_links(connection, 1))
     yield from _end(connection)
     yield from _version_problems(connection)
 

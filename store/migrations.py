@@ -42,23 +42,22 @@ MEASUREMENTS = (
     """CREATE TABLE measurements(
         id TEXT PRIMARY KEY, seq INTEGER NOT NULL, received_seq INTEGER NOT NULL, status TEXT NOT NULL,
         kind TEXT NOT NULL, device TEXT, exam TEXT, resident TEXT, likeness INTEGER) STRICT, WITHOUT ROWID""",
-    "CREATE INDEX measurements_exam ON measurements(exam, received_seq) WHERE exam IS NOT NULL",
+    """CREATE INDEX measurements_resident ON measurements(resident, received_seq, exam)
+        WHERE resident IS NOT NULL""",
     """CREATE INDEX measurements_tray ON measurements(received_seq)
         WHERE resident IS NULL AND status <> 'entered-in-error'""",
     """CREATE INDEX measurements_alike ON measurements(device, likeness, received_seq)
         WHERE likeness IS NOT NULL""",
-    """CREATE TABLE taken(
-        resident TEXT NOT NULL, measure TEXT NOT NULL, received_seq INTEGER NOT NULL,
-        measurement TEXT NOT NULL,
-        PRIMARY KEY (resident, measure, received_seq, measurement)) STRICT, WITHOUT ROWID""",
     """CREATE TABLE records(
         driver TEXT NOT NULL, record TEXT NOT NULL, measurement TEXT NOT NULL, device TEXT NOT NULL,
         serial TEXT, PRIMARY KEY (driver, record, measurement)) STRICT, WITHOUT ROWID""",
-    "CREATE TABLE tally(kind TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    """CREATE TABLE tally(
+        what TEXT NOT NULL, which TEXT NOT NULL, n INTEGER NOT NULL,
+        PRIMARY KEY (what, which)) STRICT, WITHOUT ROWID""",
     """CREATE TRIGGER measurements_tally AFTER INSERT ON measurements BEGIN
-        INSERT INTO tally VALUES (NEW.kind, 1) ON CONFLICT (kind) DO UPDATE SET n = n + 1; END""",
+        INSERT INTO tally VALUES ('measurements', NEW.kind, 1)
+            ON CONFLICT (what, which) DO UPDATE SET n = n + 1; END""",
 )
-"""`taken` finds a resident's last value of a measure; its rows are hints, checked when read."""
 
 VISITS = (
     """CREATE TABLE exams(
@@ -88,16 +87,13 @@ DELIVERIES = (
         PRIMARY KEY (forwarder, measurement)) STRICT, WITHOUT ROWID""",
     "CREATE INDEX outbox_waiting ON outbox(forwarder, seq) WHERE state = 'waiting'",
     "CREATE INDEX outbox_settled ON outbox(forwarder, state, seq) WHERE state <> 'waiting'",
-    """CREATE TABLE outbox_tally(
-        forwarder TEXT NOT NULL, state TEXT NOT NULL, n INTEGER NOT NULL,
-        PRIMARY KEY (forwarder, state)) STRICT, WITHOUT ROWID""",
     """CREATE TRIGGER outbox_enters AFTER INSERT ON outbox BEGIN
-        INSERT INTO outbox_tally VALUES (NEW.forwarder, NEW.state, 1)
-            ON CONFLICT (forwarder, state) DO UPDATE SET n = n + 1; END""",
+        INSERT INTO tally VALUES ('outbox', NEW.forwarder || '/' || NEW.state, 1)
+            ON CONFLICT (what, which) DO UPDATE SET n = n + 1; END""",
     """CREATE TRIGGER outbox_moves AFTER UPDATE OF state ON outbox WHEN OLD.state <> NEW.state BEGIN
-        UPDATE outbox_tally SET n = n - 1 WHERE forwarder = OLD.forwarder AND state = OLD.state;
-        INSERT INTO outbox_tally VALUES (NEW.forwarder, NEW.state, 1)
-            ON CONFLICT (forwarder, state) DO UPDATE SET n = n + 1; END""",
+        UPDATE tally SET n = n - 1 WHERE what = 'outbox' AND which = OLD.forwarder || '/' || OLD.state;
+        INSERT INTO tally VALUES ('outbox', NEW.forwarder || '/' || NEW.state, 1)
+            ON CONFLICT (what, which) DO UPDATE SET n = n + 1; END""",
 )
 """`seq` and `version` name the version that stands; a `held` row waits for it to become final again."""
 

@@ -204,16 +204,13 @@ def deliveries(connection: sqlite3.Connection, state: State, limit: int) -> list
 
 def counts(connection: sqlite3.Connection) -> dict[str, Counts]:
     """Return every forwarder's numbers."""
-    tally: dict[tuple[str, str], int] = {
-        (name, state): n
-        for name, state, n in connection.execute("SELECT forwarder, state, n FROM outbox_tally")
-    }
+    tally: dict[str, int] = dict(connection.execute("SELECT which, n FROM tally WHERE what = 'outbox'"))
     names = [row[0] for row in connection.execute(IN_FORCE)]
     return {
         name: Counts(
-            waiting=tally.get((name, "waiting"), 0),
-            parked=tally.get((name, "parked"), 0),
-            delivered=tally.get((name, "delivered"), 0),
+            waiting=tally.get(f"{name}/waiting", 0),
+            parked=tally.get(f"{name}/parked", 0),
+            delivered=tally.get(f"{name}/delivered", 0),
             oldest_waiting=_oldest(connection, name),
         )
         for name in names

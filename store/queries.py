@@ -85,15 +85,10 @@ class Queries:
         try:
             connection.execute("BEGIN")
             yield connection
-            connection.execute("COMMIT")
         except sqlite3.Error as error:
-            connection.close()
             raise store_error(error) from error
-        except BaseException:
-            connection.execute("ROLLBACK")
+        finally:
             self._take_back(connection)
-            raise
-        self._take_back(connection)
 
     def _lent(self) -> sqlite3.Connection:
         with self._door:
@@ -110,10 +105,16 @@ class Queries:
         return connection
 
     def _take_back(self, connection: sqlite3.Connection) -> None:
-        with self._door:
-            if not self._closed:
-                self._idle.append(connection)
-                return
+        """End the connection's view; one that met damage is not used again."""
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            with self._door:
+                if not self._closed:
+                    self._idle.append(connection)
+                    return
+        except sqlite3.Error:
+            pass  # what was read is still good; only this connection is not
         connection.close()
 
     def page(
@@ -274,7 +275,7 @@ class Queries:
             tray = "SELECT count(*) FROM measurements WHERE resident IS NULL AND status <> 'entered-in-error'"
             return Counts(
                 facts=one("SELECT coalesce(max(seq), 0) FROM facts").fetchone()[0],
-                measurements=dict(one("SELECT kind, n FROM tally ORDER BY kind").fetchall()),
+                measurements=dict(one("SELECT which, n FROM tally WHERE what = 'measurements'").fetchall()),
                 tray=one(tray).fetchone()[0],
                 open_exams=one("SELECT count(*) FROM exams WHERE closed IS NULL").fetchone()[0],
             )

@@ -37,7 +37,9 @@ def measurement(connection: sqlite3.Connection, key: str) -> Measurement | None:
 
 def measurements_of_exam(connection: sqlite3.Connection, exam: str) -> list[str]:
     """Return the ids bound to an exam, in the order they were received."""
-    return _ids(connection, "SELECT id FROM measurements WHERE exam = ? ORDER BY received_seq", exam)
+    sql = """SELECT m.id FROM exams AS e JOIN measurements AS m ON m.resident = e.resident
+             WHERE e.id = ?1 AND m.exam = ?1 ORDER BY m.received_seq"""
+    return _ids(connection, sql, exam)
 
 
 def tray(connection: sqlite3.Connection, limit: int) -> list[str]:

@@ -11,6 +11,7 @@ from store import chain, identity, outbox, residents, rows
 from store.exams import Exam
 from store.facts import (
     AnyBody,
+    Bound,
     Delivered,
     ExamClosed,
     ExamOpened,
@@ -125,13 +126,7 @@ class Transaction:
 
     def _onto(self, body: AnyBody) -> Measurement | None:
         """Return the measurement that *body* is about; refuse a body that speaks of what cannot be."""
-        match body:
-            case ExamOpened(exam=exam):
-                if self.exam(exam) is not None:
-                    raise RequestRefused(exam, code="exam.known")
-            case ExamClosed(exam=exam) | ItemSkipped(exam=exam) | ManualEntry(exam=exam):
-                if self.exam(exam) is None:
-                    raise RequestRefused(exam, code="exam.unknown")
+        self._check_exam(body)
         if isinstance(body, Received | ManualEntry | Reissued) and self.measurement(body.measurement):
             raise RequestRefused(body.measurement, code="measurement.known")
         if isinstance(body, Received | ManualEntry) or not isinstance(body, AboutMeasurement):
@@ -141,6 +136,21 @@ class Transaction:
         if onto is None:
             raise RequestRefused(key, code="measurement.unknown")
         return onto
+
+    def _check_exam(self, body: AnyBody) -> None:
+        match body:
+            case ExamOpened(exam=exam):
+                if self.exam(exam) is not None:
+                    raise RequestRefused(exam, code="exam.known")
+            case ExamClosed(exam=exam) | ItemSkipped(exam=exam):
+                if self.exam(exam) is None:
+                    raise RequestRefused(exam, code="exam.unknown")
+            case Bound(exam=None, resident=None):
+                pass
+            case Bound(exam=visit, resident=resident) | ManualEntry(exam=visit, resident=resident):
+                known = self.exam(visit) if visit is not None else None
+                if known is None or known.resident != resident:
+                    raise RequestRefused(f"{visit} of {resident}", code="exam.unknown")
 
     def _touch(self, key: str, onto: Measurement | None, fact: Fact) -> None:
         touched = self._touched.get(key)
@@ -203,14 +213,6 @@ class Transaction:
                 likeness(measurement.kind, measurement.values) if machine else None,
             ),
         )
-        if measurement.resident is not None:
-            self._connection.executemany(
-                "INSERT OR IGNORE INTO taken VALUES (?, ?, ?, ?)",
-                [
-                    (measurement.resident, measure, measurement.received_seq, measurement.id)
-                    for measure in measurement.values
-                ],
-            )
 
     def _settle_all(self) -> None:
         """Write the rows of what this command changed so far, so that a search finds it."""
@@ -295,18 +297,13 @@ class Transaction:
         """Return a resident's measurement received last that holds *measure* and was not withdrawn."""
         self._settle_all()
         found = self._connection.execute(
-            """SELECT measurement FROM taken WHERE resident = ? AND measure = ?
-               ORDER BY received_seq DESC, measurement DESC""",
-            (resident, measure),
+            """SELECT id FROM measurements WHERE resident = ? AND status <> 'entered-in-error'
+               ORDER BY received_seq DESC""",
+            (resident,),
         )
         for (key,) in found:
             one = self.measurement(key)
-            if (
-                one
-                and one.resident == resident
-                and measure in one.values
-                and one.status != "entered-in-error"
-            ):
+            if one is not None and measure in one.values:
                 return one
         return None
 

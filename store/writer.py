@@ -27,7 +27,7 @@ IDLE_S = 0.2
 """Silence after which the WAL may be folded into the file without anybody waiting for it."""
 CHECKPOINT_IDLE = 250
 """Facts since the last checkpoint that make one worth its two syncs in an idle moment."""
-CHECKPOINT_LATEST = 5000
+CHECKPOINT_LATEST = 2000
 """Facts after which it is done between two commits even if nobody pauses, so that the WAL stays bounded."""
 
 

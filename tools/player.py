@@ -30,8 +30,8 @@ from tools.terminal import Terminal, garbled
 
 TICK_S = 0.03
 """How often a port that nobody has open is looked at."""
-SETTLE_S = 0.15
-"""A host throws away what it hears while it is still opening the port; a real machine is never that quick."""
+SETTLE_S = 0.5
+"""Some hosts throw away what they hear while they still open the port; no machine is that quick."""
 ORDERS = frozenset(
     {"measure", "fail", "stored", "noise", "wrong_baud", "silence", "unplug", "replug", "half"}
 )
@@ -41,10 +41,10 @@ class Player:
     """One machine on one port.
 
     *tell* is called with a JSON object for everything a person at the machine would see: `pty` (with
-    `link`) each time it is plugged in, `shown` or `failed` for an outcome that the host could hear,
-    `unsent` for one that it could not, `violation`, `refused`. *orders* is the descriptor that orders
-    come from, one JSON object a line; the play ends when it does. Without it *person* uses the machine
-    every *interval* seconds.
+    `link`) each time it is plugged in, `host` true or false when one opens or leaves the port, `shown` or
+    `failed` for an outcome that the host could hear, `unsent` for one that it could not, `violation`,
+    `refused`. *orders* is the descriptor that orders come from, one JSON object a line; the play ends
+    when it does. Without it *person* uses the machine every *interval* seconds.
     """
 
     def __init__(
@@ -160,23 +160,25 @@ class Player:
 
     def _watch_host(self, now: float) -> None:
         attached = self._terminal.attached()
-        if attached and not self._attached:
-            self._settled = now + SETTLE_S
-        elif not attached:
-            self._settled = None
+        if attached != self._attached:
+            self._settled = now + SETTLE_S if attached else None
+            self._tell({"host": attached})
+        self._hear()
         self._attached = attached
         if self._settled is not None and now >= self._settled:
-            self._settled = None
-            self._cues.append(Attached())
+            self._settle()
+
+    def _settle(self) -> None:
+        self._settled = None
+        self._cues.append(Attached())
 
     def _hear(self) -> None:
-        data = self._terminal.read()
-        if not data or self._silent:
-            return
-        if self._settled is not None:
-            self._settled = None
-            self._cues.append(Attached())
-        self._cues.append(Heard(data))
+        while data := self._terminal.read():
+            if self._silent:
+                continue
+            if self._settled is not None:
+                self._settle()
+            self._cues.append(Heard(data))
 
     def _read_orders(self, source: int) -> None:
         typed = os.read(source, 65536)

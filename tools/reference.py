@@ -30,6 +30,7 @@ def _helps(command: click.Command, path: str, parent: click.Context | None) -> I
         parent=parent,
         terminal_width=WIDTH,
         max_content_width=WIDTH,
+        **command.context_settings,
     )
     yield path, command.get_help(context)
     if isinstance(command, click.Group):

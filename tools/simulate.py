@@ -90,8 +90,8 @@ def _tell(told: Json) -> None:
     (other keys are the machine's other fields), {"fail": "cuff_loose"}, {"stored": [{"glucose": "5.6",
     "at": "2026-01-31T08:00:00"}]}, {"noise": "ff00"}, {"wrong_baud": true}, {"silence": true},
     {"unplug": true}, {"replug": true}, {"half": true} (half of the next result, then unplugged).
-    Answers: pty, shown, failed, unsent (no host could hear it), violation (what no gateway may do),
-    refused."""
+    Answers: pty, host (opened or left the port), shown, failed, unsent (no host could hear it), violation
+    (what no gateway may do), refused."""
 )
 @click.argument("driver", type=DriverName())
 @click.option("--transcript", "recording", type=click.Path(exists=True, dir_okay=False, path_type=Path))

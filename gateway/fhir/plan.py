@@ -117,6 +117,17 @@ def settled(plan: Plan, written: Sequence[Written]) -> list[dict[str, str]] | No
     return receipts
 
 
+def landed(plan: Plan, written: Sequence[Written]) -> dict[str, Held]:
+    """Return what the server holds since this transaction, by identifier value."""
+    return {
+        line.entry["resource"]["identifier"][0]["value"]: Held(
+            answer.reference, answer.etag, line.entry["resource"]
+        )
+        for line, answer in zip(plan.lines, written, strict=True)
+        if line.part != PROVENANCE and answer.reference
+    }
+
+
 def _entries(
     item: Outgoing, around: Around, held: Mapping[str, Held], setting: Setting, base: str
 ) -> list[tuple[str, Json]]:

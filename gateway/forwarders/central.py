@@ -12,7 +12,7 @@ from gateway.fhir.verdict import judge, unreachable
 from protocol.errors import Refused, Unreachable
 
 FHIR_JSON = "application/fhir+json"
-ASKED_AT_ONCE = 20
+ASKED_AT_ONCE = 40
 """Identifiers in one search: its address stays short enough for every server."""
 
 

@@ -6,16 +6,19 @@ eight entries, and one bad measurement must not hold up the others. One request 
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from zoneinfo import ZoneInfo
 
 from drivers import catalogue
 from gateway.config import Config, FhirConfig
 from gateway.fhir import bundle, devices, subjects
+from gateway.fhir.bundle import Held
 from gateway.fhir.codes import Unmappable
 from gateway.fhir.elements import Json
 from gateway.fhir.observations import parts
-from gateway.fhir.plan import Ends, Plan, asked, planned, settled
+from gateway.fhir.plan import Ends, Plan, asked, landed, planned, settled
 from gateway.fhir.setting import Setting
 from gateway.fhir.verdict import Broken, unreachable
 from gateway.forwarders import Accepted, Forwarder, Kind, Outcome, Outgoing, Rejected
@@ -28,6 +31,24 @@ ROUNDS = 3
 """Times a bundle is planned anew where somebody else wrote in between."""
 GROW_AFTER = 100
 """Bundles accepted at a lowered size before the configured size is tried again."""
+
+
+@dataclass
+class _Run:
+    """One call of `deliver`: what was asked for, what is known of the server, and how each item fared."""
+
+    batch: Sequence[Outgoing]
+    asked: set[str] = field(default_factory=set)
+    found: dict[str, Held] = field(default_factory=dict)
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    """The words of every item the server fell over."""
+
+    def forget(self, items: Sequence[Outgoing]) -> None:
+        """Have *items* looked up again."""
+        for value in (value for item in items for value in asked(item)):
+            self.asked.discard(value)
+            self.found.pop(value, None)
 
 
 class FhirForwarder:
@@ -50,46 +71,49 @@ class FhirForwarder:
 
         What was accepted before an Unreachable is found again by its identifier and not written twice.
         """
+        run = _Run(batch)
         async with self._one:
-            outcomes: dict[int, Outcome] = {}
-            faults: set[int] = set()
             try:
+                with suppress(Refused):  # then each bundle asks for itself, and the culprit is found
+                    await self._look_up(run, batch)
                 for group in _groups(batch, self._room):
-                    await self._settle(batch, group, outcomes, faults)
+                    await self._settle(run, group)
             except Unreachable:
                 self._shared.forget()
                 raise
-        if len(faults) == len(batch) and batch:
-            first = outcomes[min(faults)]
-            raise unreachable("delivery.unreachable", first.reason if isinstance(first, Rejected) else "")
-        return [outcomes[number] for number in range(len(batch))]
+        if batch and len(run.faults) == len(batch):
+            raise unreachable("delivery.unreachable", run.faults[0])
+        return [run.outcomes[number] for number in range(len(batch))]
 
     async def close(self) -> None:
         """Close connections."""
         await self._central.close()
 
-    async def _settle(
-        self, batch: Sequence[Outgoing], group: list[int], outcomes: dict[int, Outcome], faults: set[int]
-    ) -> None:
+    async def _settle(self, run: _Run, group: list[int]) -> None:
         """Fill in the outcome of every item of *group*, halving it while the server refuses the whole."""
+        items = [run.batch[number] for number in group]
         try:
-            receipts = await self._send([batch[number] for number in group])
+            receipts = await self._send(run, items)
         except Refused as refusal:
             self._shared.forget()
+            run.forget(items)
             if len(group) == 1:
-                outcomes[group[0]] = Rejected(refusal.detail)
-                faults |= {group[0]} if isinstance(refusal, Broken) else set()
+                run.outcomes[group[0]] = Rejected(refusal.detail)
+                run.faults += [refusal.detail] if isinstance(refusal, Broken) else []
                 return
             for half in (group[: len(group) // 2], group[len(group) // 2 :]):
-                await self._settle(batch, half, outcomes, faults)
-            self._learn([batch[number] for number in group], [outcomes[number] for number in group])
+                await self._settle(run, half)
+            self._learn(items, [run.outcomes[number] for number in group])
         else:
-            outcomes |= {number: Accepted(receipt) for number, receipt in zip(group, receipts, strict=True)}
+            run.outcomes |= {
+                number: Accepted(receipt) for number, receipt in zip(group, receipts, strict=True)
+            }
             self._recover()
 
-    async def _send(self, items: Sequence[Outgoing]) -> list[dict[str, str]]:
+    async def _send(self, run: _Run, items: Sequence[Outgoing]) -> list[dict[str, str]]:
+        """Bring the server to these versions in one transaction; return a receipt for each."""
         for _ in range(ROUNDS):
-            plan = await self._plan(items)
+            plan = await self._plan(run, items)
             if not plan.lines:
                 return plan.receipts
             transaction = bundle.transaction([line.entry for line in plan.lines])
@@ -97,21 +121,27 @@ class FhirForwarder:
                 raise Refused(f"{len(transaction)} bytes in one bundle")
             written = await self._central.transact(transaction, len(plan.lines))
             if (receipts := settled(plan, written)) is not None:
+                run.found |= landed(plan, written)
                 return receipts
+            run.forget(items)
         raise Refused("the server holds what it does not find by identifier")
 
-    async def _plan(self, items: Sequence[Outgoing]) -> Plan:
+    async def _plan(self, run: _Run, items: Sequence[Outgoing]) -> Plan:
         if not self._tagged:
             self._tagged = await self._central.honours_tags()
         ends = await self._ends(items)
-        values = [value for item in items for value in asked(item)]
-        found = await self._central.find("Observation", self._setting.measurement_system, values)
+        await self._look_up(run, items)
+        base, tagged = self._central.base, bool(self._tagged)
         try:
-            return planned(
-                items, ends, found, self._setting, base=self._central.base, tagged=bool(self._tagged)
-            )
+            return planned(items, ends, run.found, self._setting, base=base, tagged=tagged)
         except (LookupError, ValueError, ArithmeticError) as error:
             raise Unmappable(f"{type(error).__name__}: {error}") from error
+
+    async def _look_up(self, run: _Run, items: Sequence[Outgoing]) -> None:
+        """Ask what the server holds of *items*, for as many at once as possible, and only once."""
+        values = {value for item in items for value in asked(item)} - run.asked
+        run.found |= await self._central.find("Observation", self._setting.measurement_system, values)
+        run.asked |= values
 
     async def _ends(self, items: Sequence[Outgoing]) -> list[Ends]:
         """Return what each item's Observations point to, once the server has it."""

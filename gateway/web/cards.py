@@ -60,10 +60,10 @@ class Card:
     large: str = ""
     unit: str = ""
     lines: Sequence[str] = ()
-    source: str = ""
+    source: Sequence[str] = ()
     repeat: int = 1
     orders: Sequence[tuple[str, str, str]] = ()
-    """Device, order, and its word: the buttons of the card."""
+    """Device, order, and its word: what a person may ask for this kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def _measuring(scene: Scene, kind: str, device: DeviceState) -> Card:
         Said("busy", "◌", say(mark("Measuring…"))),
         large=" ".join(shown[:1]).partition(" ")[0],
         unit=unit(scene.language, " ".join(shown[:1]).partition(" ")[2]),
-        source=device.name,
+        source=[device.name],
         orders=_orders(scene, kind),
     )
 
@@ -128,13 +128,13 @@ def _waiting(scene: Scene, kind: str) -> Card:
     else:
         word = say(mark("The machine is not ready"))
         lines = [messages.text(str(troubled[0].code), scene.language.tag)]
-    source = " · ".join(one.name for one in machines)
+    names = [one.name for one in machines]
     return Card(
         kind,
         say(KINDS[kind]),
         Said("wait", "", word),
         lines=lines,
-        source=source,
+        source=names,
         orders=_orders(scene, kind),
     )
 
@@ -207,8 +207,9 @@ def verdict(language: Language, one: Measurement) -> Said:
 
 
 def remarks(language: Language, one: Measurement) -> list[str]:
-    """Return what the rules found, in words; notes about clocks are said too, quietly."""
-    return [language.say(FOUND[finding.rule]) for finding in one.findings if finding.rule in FOUND]
+    """Return what the rules found, in words; a note is said with the time already, and in the tray."""
+    told = [finding.rule for finding in one.findings if finding.severity != "note" and finding.rule in FOUND]
+    return [language.say(FOUND[rule]) for rule in told]
 
 
 def failure(language: Language, failed: str) -> str:
@@ -216,14 +217,12 @@ def failure(language: Language, failed: str) -> str:
     return messages.text(f"failed.{failed.partition(':')[0]}", language.tag)
 
 
-def source(scene: Scene, one: Measurement) -> str:
-    """Return the line every value carries: where it came from, when, from which machine, its number."""
+def source(scene: Scene, one: Measurement) -> tuple[str, ...]:
+    """Return what every value carries: where it came from and when, then the machine and the number."""
     say = scene.language.say
     moment = one.effective.time or one.received.utc
     shown = clock_time(moment, scene.zone, scene.now)
     if one.effective.quality in UNSURE:
         shown = say(mark("{time} (to be verified)"), time=shown)
-    if one.source == "manual":
-        return say(mark("Typed in {time} · #{number}"), time=shown, number=str(one.received_seq))
-    fields = {"time": shown, "device": one.device or "", "number": str(one.received_seq)}
-    return say(mark("Measured by machine {time} · {device} · #{number}"), **fields)
+    message = mark("Typed in {time}") if one.source == "manual" else mark("Measured by machine {time}")
+    return say(message, time=shown), f"{one.device or ''} #{one.received_seq}".strip()

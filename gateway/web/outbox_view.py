@@ -61,7 +61,6 @@ def _parked(views: Views) -> list[dict[str, object]]:
             rows.append(
                 {
                     "id": one.id,
-                    "number": one.received_seq,
                     "forwarder": delivery.forwarder,
                     "title": views.language.say(KINDS.get(one.kind, one.kind)),
                     "source": source(views.scene, one),

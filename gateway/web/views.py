@@ -80,9 +80,11 @@ class Views:
         exams = self._open()
         pointing = [(one.name, one.pointed_at == chosen.id) for one in self.devices] if len(exams) > 1 else []
         return {
-            "exam": self._about(chosen) | {"operator": self.operator or chosen.operator},
+            "exam": self._about(chosen),
+            "operator": self.operator,
             "exams": exams,
             "cards": shown,
+            "orders": [order for card in shown for order in card.orders],
             "step": next_step(self.scene, shown),
             "pointing": pointing,
         }
@@ -113,9 +115,8 @@ class Views:
         rows = [
             {
                 "id": one.id,
-                "number": one.received_seq,
                 "title": self.language.say(KINDS.get(one.kind, one.kind)),
-                "values": failure(self.language, one.failed)
+                "shown": failure(self.language, one.failed)
                 if one.failed
                 else listed(self.language, one.values),
                 "source": source(self.scene, one),
@@ -142,12 +143,17 @@ class Views:
         say = self.language.say
         return {
             "name": device.name,
-            "title": device.title,
+            "kinds": " · ".join(say(KINDS.get(kind, kind)) for kind in device.kinds),
             "tone": "check" if device.code == "device.noise" else tone,
             "shape": shape,
             "condition": say(word),
             "advice": messages.text(device.code, self.language.tag) if device.code else "",
-            "facts": [*self._heard(device), *self._clock(device), *self._noise(device)],
+            "facts": [
+                *self._heard(device),
+                *self._clock(device),
+                *self._noise(device),
+                f"{device.driver} · {device.port}",
+            ],
         }
 
     def _heard(self, device: DeviceState) -> list[str]:

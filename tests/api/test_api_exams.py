@@ -16,7 +16,9 @@ def test_open_read_and_close_an_exam(live, client):
     assert read["resident"]["birth_date"] == "1854-03-12"
     [measured] = read["measurements"]
     assert measured["derived"]["bmi"]["value"] == "24.7"
-    assert [one["id"] for one in client.get("/v1/exams", params={"open": "true"}).json()["exams"]] == [exam["id"]]
+    assert [one["id"] for one in client.get("/v1/exams", params={"open": "true"}).json()["exams"]] == [
+        exam["id"]
+    ]
     closed = client.post(f"/v1/exams/{exam['id']}/close", json={"operator": "wang"}).json()
     assert closed["state"] == "closed"
     assert client.post(f"/v1/exams/{exam['id']}/close").json()["closed"] == closed["closed"]
@@ -72,7 +74,10 @@ def test_a_device_pointed_at_one_of_two_measures_that_one(live, client):
 
 
 def test_progress_and_notices_show_in_the_state(live, client):
-    live.observe("bp-1", Progress(Kind.BLOOD_PRESSURE, {"cuff_pressure": pressure("128").values["systolic"]}, "inflating"))
+    live.observe(
+        "bp-1",
+        Progress(Kind.BLOOD_PRESSURE, {"cuff_pressure": pressure("128").values["systolic"]}, "inflating"),
+    )
     state = client.get("/v1/devices").json()["devices"][0]
     assert (state["condition"], state["progress"]["cuff_pressure"]) == ("measuring", "128 mm[Hg]")
     live.observe("bp-1", Notice("device.malformed"))

@@ -6,10 +6,12 @@ from hashlib import sha256
 import httpx2
 
 from protocol.readings import Kind
-from tests.web.live import OTHER, PERSON, Live, body, pressure, reading
+from tests.web.live import OTHER, PERSON, body, pressure, reading
 
 
-def pulled(client: httpx2.Client, after: str | None = None, limit: int = 3, **more: str) -> tuple[list[dict], str]:
+def pulled(
+    client: httpx2.Client, after: str | None = None, limit: int = 3, **more: str
+) -> tuple[list[dict], str]:
     """Return everything from a cursor to the end, and the last cursor."""
     found: list[dict] = []
     while True:
@@ -64,7 +66,9 @@ def test_every_version_appears_and_pages_of_any_size_give_the_same(live, client)
     for one in lying:
         asked = {"exam": second, "operator": "li", "reason": "named on the slip"}
         client.post(f"/v1/measurements/{one['id']}/bind", json=asked).raise_for_status()
-    by_size = [[(one["id"], one["version"]) for one in pulled(client, limit=size)[0]] for size in (1, 4, 1000)]
+    by_size = [
+        [(one["id"], one["version"]) for one in pulled(client, limit=size)[0]] for size in (1, 4, 1000)
+    ]
     assert by_size[0] == by_size[1] == by_size[2]
     assert len(set(by_size[0])) == len(by_size[0]) == 14
     assert first != second

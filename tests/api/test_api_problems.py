@@ -34,7 +34,14 @@ SEARCHES = {
     "/v1/measurements": ("after", "limit", "status", "kind", "resident"),
     "/v1/exams": ("open",),
     "/v1/outbox": ("state", "limit"),
-    "/fhir/Observation": ("identifier", "code", "patient.identifier", "subject:identifier", "_count", "_after"),
+    "/fhir/Observation": (
+        "identifier",
+        "code",
+        "patient.identifier",
+        "subject:identifier",
+        "_count",
+        "_after",
+    ),
     "/": ("exam",),
     "/fragments/exam": ("exam",),
 }
@@ -62,7 +69,11 @@ def test_the_form_of_errors(client):
     wrong = client.delete("/v1/exams")
     problem(wrong, 405, "http.method")
     assert "POST" in wrong.headers["allow"]
-    problem(client.post("/v1/exams", content=b"{", headers={"content-type": "application/json"}), 422, "http.invalid")
+    problem(
+        client.post("/v1/exams", content=b"{", headers={"content-type": "application/json"}),
+        422,
+        "http.invalid",
+    )
     large = client.post("/v1/exams", content=b"[" * 70_000, headers={"content-type": "application/json"})
     problem(large, 413, "http.too_large")
 
@@ -70,7 +81,11 @@ def test_the_form_of_errors(client):
         for _ in range(70):
             yield b"[" * 1024
 
-    problem(client.post("/v1/exams", content=chunks(), headers={"content-type": "application/json"}), 413, "http.too_large")
+    problem(
+        client.post("/v1/exams", content=chunks(), headers={"content-type": "application/json"}),
+        413,
+        "http.too_large",
+    )
 
 
 def test_a_validation_error_names_the_place_and_never_the_value(client):
@@ -126,10 +141,14 @@ def shared(tmp_path_factory):
 
 any_json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(codec=None)), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(codec=None)), inner, max_size=4)
+    ),
     max_leaves=12,
 )
-words = st.text(max_size=250) | st.sampled_from(["bp-1", "e-gw-1-1", "fhir", "exam", "\ud800", "\x00", "../..", "v1-5"])
+words = st.text(max_size=250) | st.sampled_from(
+    ["bp-1", "e-gw-1-1", "fhir", "exam", "\ud800", "\x00", "../..", "v1-5"]
+)
 body = st.one_of(
     any_json,
     st.fixed_dictionaries(
@@ -171,9 +190,27 @@ def test_no_body_makes_the_server_stumble(shared, path, word, sent):
 
 
 @FUZZ
-@given(st.sampled_from(FORMS), words, st.dictionaries(
-    st.sampled_from(["system", "number", "name", "operator", "exam", "device", "order", "measurement", "reason", "forwarder"]), words,
-))
+@given(
+    st.sampled_from(FORMS),
+    words,
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "system",
+                "number",
+                "name",
+                "operator",
+                "exam",
+                "device",
+                "order",
+                "measurement",
+                "reason",
+                "forwarder",
+            ]
+        ),
+        words,
+    ),
+)
 def test_no_form_makes_the_server_stumble(shared, path, word, sent):
     content = "&".join(f"{name}={escaped(value)}" for name, value in sent.items())
     headers = {"content-type": "application/x-www-form-urlencoded"}
@@ -190,16 +227,20 @@ def test_no_address_makes_the_server_stumble(shared, path, word):
 @given(st.data())
 def test_no_search_makes_the_server_stumble(shared, data):
     path = data.draw(st.sampled_from(sorted(SEARCHES)))
-    asked = data.draw(st.dictionaries(st.sampled_from(SEARCHES[path]), words | st.integers().map(str), max_size=3))
+    asked = data.draw(
+        st.dictionaries(st.sampled_from(SEARCHES[path]), words | st.integers().map(str), max_size=3)
+    )
     query = "&".join(f"{name}={escaped(value)}" for name, value in asked.items())
     fine(shared.get(f"{path}?{query}"))
 
 
 @FUZZ
-@given(st.dictionaries(
-    st.sampled_from(["cookie", "accept-language", "origin", "sec-fetch-site", "host", "content-type"]),
-    st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=60),
-))
+@given(
+    st.dictionaries(
+        st.sampled_from(["cookie", "accept-language", "origin", "sec-fetch-site", "host", "content-type"]),
+        st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=60),
+    )
+)
 def test_no_header_makes_the_server_stumble(shared, headers):
     answer = shared.get("/", headers=headers)
     assert answer.status_code < 500

@@ -67,7 +67,7 @@ def test_a_start_sends_mode_then_pressure_then_start(
 ) -> None:
     steps, listening = until_listening(board, order(**arguments))
     assert sent(steps) == [packet(9, mode).data, packet(10, pressure).data, START]
-    assert listening.within == 90
+    assert listening.within == 10
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,13 @@ def test_an_order_outside_the_documented_limits_inflates_nothing(
 def test_a_configuration_outside_the_documented_limits_stops_the_conversation_before_a_byte() -> None:
     with pytest.raises(ConfigError, match="first_pressure"):
         DRIVER.talk({**DRIVER.settings, "patient": "neonate", "first_pressure": 150}).send(None)
+
+
+def test_a_board_that_says_nothing_is_stopped_and_named_after_ten_seconds(board: Dialogue) -> None:
+    until_listening(board, order())
+    assert board.send(None) == Send(STOP)
+    with pytest.raises(NoAnswer):
+        board.send(None)
 
 
 def test_the_watchdog_runs_though_packets_keep_coming(board: Dialogue) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.config import FhirConfig
 from gateway.fhir.setting import Setting
-from gateway.forwarders import Outgoing
+from gateway.forwarders import Accepted, Outcome, Outgoing
 from gateway.forwarders.fhir import FhirForwarder
 from store.facts import Effective, Instant, Measurement, Value
 from store.residents import Identifier, Resident
@@ -95,12 +95,17 @@ def outgoing(one: Measurement, resident: Resident = ADA, **more: Any) -> Outgoin
     return Outgoing(one, resident, **more)
 
 
-def setting(gateway: str = "box-1", **changes: Any) -> Setting:
+def setting(gateway: str = "box-1", release: str = "0.1.0") -> Setting:
     """A clinic whose server knows the identity-card number by a URI."""
-    plain: dict[str, Any] = {"identifier_systems": {"cn-id": "urn:oid:2.16.156.10011.1.3"}}
-    return Setting(gateway=gateway, release="0.1.0", zone=ZONE, **(plain | changes))
+    systems = {"cn-id": "urn:oid:2.16.156.10011.1.3"}
+    return Setting(gateway=gateway, release=release, zone=ZONE, identifier_systems=systems)
 
 
-def forwarder(url: str, *, gateway: str = "box-1", **config: Any) -> FhirForwarder:
+def forwarder(url: str, *, gateway: str = "box-1", release: str = "0.1.0", **config: Any) -> FhirForwarder:
     """A forwarder to *url*."""
-    return FhirForwarder(FhirConfig(url=url, **config), setting(gateway))
+    return FhirForwarder(FhirConfig(url=url, **config), setting(gateway, release))
+
+
+def all_accepted(outcomes: list[Outcome]) -> bool:
+    """Whether nothing was refused."""
+    return all(isinstance(outcome, Accepted) for outcome in outcomes)

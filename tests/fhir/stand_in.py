@@ -58,6 +58,10 @@ Pass = Callable[[Asked], Awaitable[tuple[int, bytes]]]
 Rule = Callable[[Asked, Pass], Awaitable[Reply | tuple[int, bytes] | None]]
 
 
+async def only_pass(asked: Asked, forward: Pass) -> None:
+    """A rule that changes nothing."""
+
+
 class StandIn:
     """Use as an async context manager; `url` is what a client is given."""
 

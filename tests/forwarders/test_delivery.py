@@ -13,7 +13,7 @@ from protocol.errors import Unreachable
 from store.facts import Corrected, Measurement, Value, Voided
 from store.journal import Journal, Transaction
 from tests.fhir import census, made
-from tests.fhir.stand_in import Asked, Pass, Reply, StandIn
+from tests.fhir.stand_in import Asked, Pass, Reply, StandIn, only_pass
 from tests.store.journal_making import final, judged, visit
 from tests.tcp_fault import TcpFault
 from tools.fhir_server import FhirServer
@@ -348,7 +348,7 @@ async def cut_at(journal: Journal, url: str, number: int, when: str) -> bool:
         return None
 
     async with StandIn(url, cut) as front:
-        for rule in (cut, passing):
+        for rule in (cut, only_pass):
             front.rule = rule
             forwarder = made.forwarder(front.url)
             delivery = Delivery(outbox(journal), forwarder, asyncio.Event(), pace=QUICK)
@@ -357,10 +357,6 @@ async def cut_at(journal: Journal, url: str, number: int, when: str) -> bool:
                 await doomed[0]
             await forwarder.close()
     return len(seen) > number
-
-
-async def passing(asked: Asked, forward: Pass) -> None:
-    return None
 
 
 async def test_cancelled_while_it_writes_down_what_came_of_it(

@@ -172,16 +172,17 @@ def test_bytes_overwritten_in_the_file_are_found(tmp_path, written):
     (tmp_path / "whole.db").write_bytes(written)
     whole, found = held(tmp_path / "whole.db"), 0
     for case in range(40):
-        path = tmp_path / f"{case}.db"
+        path = tmp_path / str(case) / DB
+        path.parent.mkdir(parents=True)
         place = rnd.randrange(4096, len(written) - 8)
         path.write_bytes(written[:place] + rnd.randbytes(8) + written[place + 8 :])
         queries = Queries(path)
-        try:
-            problems = bool(queries.check().problems)
-        except JournalDamaged:
-            problems = True
-        finally:
-            queries.close()
+        problems = bool(queries.check().problems)
+        queries.close()
         assert problems or held(path) == whole, place
+        try:
+            opened(tmp_path / str(case)).close()
+        except JournalDamaged:
+            assert problems
         found += problems
     assert found >= 20

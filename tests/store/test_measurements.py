@@ -8,6 +8,7 @@ from journal_making import bound, final, heard, judged, opened, pressure, visit
 
 from protocol.errors import RequestRefused
 from store.facts import (
+    Bound,
     Corrected,
     Derived,
     DevicePointed,
@@ -286,6 +287,9 @@ def test_a_device_is_pointed_at_open_exams_only(journal):
         ),
         ("measurement.known", lambda tx: (heard(tx, record="1"), heard(tx, record="1"))),
         ("exam.unknown", lambda tx: tx.append(ExamClosed(exam="gone", operator="doctor"))),
+        ("exam.unknown", lambda tx: tx.append(Bound(heard(tx), "gone", "r-1", "doctor", "reason"))),
+        ("exam.unknown", lambda tx: tx.append(Bound(heard(tx), visit(tx), "r-1", "doctor", "not theirs"))),
+        ("exam.unknown", lambda tx: tx.append(Bound(heard(tx), None, "r-1", "doctor", "no exam"))),
         (
             "exam.known",
             lambda tx: [tx.append(ExamOpened(exam="e", resident="r", operator="d")) for _ in "ab"],

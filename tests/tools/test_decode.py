@@ -168,7 +168,7 @@ def test_a_person_reads_each_piece_in_the_stream_s_order() -> None:
 def test_memory_does_not_grow_with_the_capture(tmp_path: Path) -> None:
     """The whole of a long capture is told in JSON within a little more memory than a short one takes."""
     peaks = []
-    for times in (10, 20_000):
+    for times in (10, 6_000):
         capture = tmp_path / f"capture-{times}"
         capture.write_bytes((b"\0" * 90 + bytes.fromhex(GOOD)) * times)
         script = (

@@ -1,5 +1,7 @@
 """The fuzz target holds for thousands of mutated captures, and notices a driver that breaks a promise."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
@@ -9,7 +11,7 @@ from drivers.catalogue import Decoded, Driver, every
 from protocol.framing import Frame, Framer, LineFramer, Noise
 from tools.fuzz import PromiseBroken, check, mutations, pieces
 
-COUNT = 2000
+COUNT = 1000
 
 
 @pytest.mark.parametrize("name", every())
@@ -53,3 +55,12 @@ def test_a_framer_that_breaks_its_promise_is_found(framer: Callable[[], Framer])
 def test_a_decoder_that_raises_is_found() -> None:
     with pytest.raises(ValueError, match="invalid literal"):
         check(replace(every()["omron_hbp"], decode=raising), b"no number\r")
+
+
+def test_the_guided_search_runs_and_ends() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.fuzz", "--seconds", "1", "omron_hbp"], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"fuzz: omron_hbp for 1 s" in done.stdout
+    assert b"Done " in done.stderr

@@ -129,7 +129,7 @@ async def test_a_transcript_is_served_to_the_driver_twice(name: str, tmp_path: P
     stated = [turn.reading for turn in recording.turns if isinstance(turn, transcript.Gives)]
     settings = {**driver.settings, **recording.settings}
     with simulated(driver.name, "--transcript", path, "--pty", tmp_path / "port") as process:
-        await asyncio.to_thread(told, process)
+        assert "pty" in await asyncio.to_thread(told, process)
         for _ in range(2):
             heard, orders = Heard(len(stated)), asyncio.Queue[Order]()
             for turn in recording.turns:
@@ -143,3 +143,5 @@ async def test_a_transcript_is_served_to_the_driver_twice(name: str, tmp_path: P
                 await conversation
             await link.close()
             assert heard.lines == stated
+            assert await asyncio.to_thread(told, process) == {"host": True}
+            assert await asyncio.to_thread(told, process) == {"host": False}

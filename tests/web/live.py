@@ -1,6 +1,7 @@
-"""A real gateway served by a real uvicorn on a free loopback port, in a thread of its own; no device is opened."""
+"""A real gateway served by a real uvicorn on loopback, in a thread of its own; no device is opened."""
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -39,7 +40,11 @@ def reading(kind: Kind, values: Mapping[str, tuple[str, str]], **more: Any) -> R
 
 def pressure(systolic: str = "152", diastolic: str = "94", **more: Any) -> Reading:
     """Return a blood pressure."""
-    values = {"systolic": (systolic, "mm[Hg]"), "diastolic": (diastolic, "mm[Hg]"), "pulse_rate": ("76", "/min")}
+    values = {
+        "systolic": (systolic, "mm[Hg]"),
+        "diastolic": (diastolic, "mm[Hg]"),
+        "pulse_rate": ("76", "/min"),
+    }
     return reading(Kind.BLOOD_PRESSURE, values, **more)
 
 
@@ -63,12 +68,13 @@ class Live:
     context: Context
     url: str
 
-    def __init__(self, folder: Path, **config: Any) -> None:
+    def __init__(self, folder: Path, port: int = 0, **config: Any) -> None:
         wanted = {"gateway": "gw-1", "state": folder / "state", "devices": DEVICES}
         self.config = Config.model_validate({**wanted, **config})
         self._up = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self.faults: list[str] = []
+        self._port = port
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -76,16 +82,11 @@ class Live:
         queries = self.gateway.journal.queries
         self.context = Context(self.gateway, queries, self.config, lambda: self.faults, self.gateway.closing)
         app = create_app(self.context)
-        self.server = uvicorn.Server(
-            uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", access_log=False)
-        )
-        serving = asyncio.create_task(self.server.serve())
-        while not self.server.started:
-            await asyncio.sleep(0.01)
-        port = self.server.servers[0].sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        self._up.set()
-        await serving
+        self.server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        with socket.create_server(("127.0.0.1", self._port)) as listening:
+            self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            self._up.set()
+            await self.server.serve([listening])
         self.gateway.close()
 
     def __enter__(self) -> Self:
@@ -98,6 +99,8 @@ class Live:
 
     def stop(self) -> None:
         """Stop as the service does: say it to open streams, then to the server; wait for its end."""
+        if not self._thread.is_alive():
+            return
         self._loop.call_soon_threadsafe(self.gateway.closing.set)
         self.server.should_exit = True
         self._thread.join(DEADLINE_S)

@@ -1,8 +1,11 @@
 """The pages without a browser's scripts: what they show, what their forms do, what they never show."""
 
+import html
 import re
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx2
 import pytest
@@ -27,9 +30,9 @@ def browser(live: Live):
         yield client
 
 
-def words(html: str) -> str:
+def words(page: str) -> str:
     """Return the text of a page."""
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html))
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", page)))
 
 
 def english(browser: httpx2.Client) -> None:
@@ -49,7 +52,7 @@ def test_open_by_the_form_measure_and_finish(live, browser):
     assert "152/94 mmHg" in shown
     assert "5.60 mmol/L" in shown
     assert "24.7 BMI" in shown
-    assert re.search(r"机器测得 \d\d:\d\d:\d\d.* · bp-1 · #\d+", shown)
+    assert re.search(r"机器测得 \d\d:\d\d:\d\d.* · bp-1 #\d+", shown)
     exam = re.search(r'action="/exams/([^/]+)/close"', page.text)[1]
     done = browser.post(f"/exams/{exam}/close", data={"operator": "李"})
     assert str(done.url) == f"{live.url}/"
@@ -126,9 +129,9 @@ def test_two_people_and_a_machine_for_one_of_them(live, browser):
 def test_machines_in_words(live, browser):
     english(browser)
     live.report("bp-1", pressure())
-    from datetime import datetime, timedelta
-
-    ahead = datetime.now(live.gateway.zone).replace(tzinfo=None) + timedelta(minutes=7, seconds=30)
+    ahead = datetime.now(ZoneInfo(live.config.timezone)).replace(tzinfo=None) + timedelta(
+        minutes=7, seconds=30
+    )
     live.observe("bp-1", DeviceClock(ahead, b"\x01"))
     live.station("bp-1").noise(Noise(b"\x00" * 12, "no frame"))
     page = words(browser.get("/devices").text)
@@ -149,7 +152,9 @@ def test_the_outbox_in_words_and_send_again(tmp_path: Path):
         assert "1 waiting, kept here" in browser.get("/outbox").text
         [due] = live.gateway.journal.queries.due("fhir", 10)
         one = due.measurement
-        live.run(live.gateway.journal.run(lambda tx: tx.parked("fhir", one.id, one.version, "unknown number")))
+        live.run(
+            live.gateway.journal.run(lambda tx: tx.parked("fhir", one.id, one.version, "unknown number"))
+        )
         page = browser.get("/outbox").text
         assert "unknown number" in page
         assert f"resend-{one.id}" in page
