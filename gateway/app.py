@@ -21,23 +21,40 @@ from gateway.links.hotplug import Hotplug
 from gateway.service import DeviceState, ExamRequest
 from gateway.supervisor import Station, Surroundings
 from protocol.errors import RequestRefused
-from store.facts import AnyBody, ClockSet, DeviceEvent, Fact
+from store.facts import (
+    AnyBody,
+    Bound,
+    ClockSet,
+    Delivered,
+    DeviceEvent,
+    DevicePointed,
+    ExamClosed,
+    ExamOpened,
+    Fact,
+    Judged,
+    ManualEntry,
+    Received,
+    Refused,
+    Reissued,
+    Voided,
+)
 from store.journal import Journal
 
 log = logging.getLogger(__name__)
 
 CLOCK_LOOK_S = 30.0
-TOPICS: Mapping[str, tuple[str, ...]] = {
-    "Received": ("measurement",),
-    "ManualEntry": ("measurement",),
-    "Bound": ("measurement", "tray"),
-    "Judged": ("measurement",),
-    "Voided": ("measurement", "tray"),
-    "ExamOpened": ("exam",),
-    "ExamClosed": ("exam",),
-    "DevicePointed": ("device",),
-    "Delivered": ("outbox",),
-    "Refused": ("outbox",),
+TOPICS: Mapping[type, tuple[str, ...]] = {
+    Received: ("measurement",),
+    ManualEntry: ("measurement",),
+    Reissued: ("measurement",),
+    Bound: ("measurement", "tray"),
+    Judged: ("measurement",),
+    Voided: ("measurement", "tray"),
+    ExamOpened: ("exam",),
+    ExamClosed: ("exam",),
+    DevicePointed: ("device",),
+    Delivered: ("outbox",),
+    Refused: ("outbox",),
 }
 """Which topics a fact's kind makes news of."""
 
@@ -66,22 +83,26 @@ class Gateway:
             self.journal, self.clock, self.hotplug, ZoneInfo(config.timezone), self._device_changed
         )
         self.stations = [self._station(device) for device in config.devices]
+        for device, exam in self.journal.queries.devices_pointed().items():
+            self._point_stations(DevicePointed(device=device, exam=exam, operator=""))
 
     def _station(self, device: DeviceConfig) -> Station:
         driver = catalogue.every()[device.driver]
-        return Station(device, driver, self.surroundings)
+        heard = self.journal.queries.device_last_heard().get(device.name)
+        return Station(device, driver, self.surroundings, heard)
 
     def _device_changed(self) -> None:
         self.broadcast.publish("device")
 
     def _committed(self, facts: Sequence[Fact]) -> None:
         """Called on the writer's thread after COMMIT."""
-        topics = {topic for fact in facts for topic in TOPICS.get(type(fact.body).__name__, ())}
-        if topics:
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._publish, topics)
+        with suppress(RuntimeError):  # the loop has ended: nobody listens any more
+            self._loop.call_soon_threadsafe(self._publish, facts)
 
-    def _publish(self, topics: set[str]) -> None:
+    def _publish(self, facts: Sequence[Fact]) -> None:
+        for fact in facts:
+            self._point_stations(fact.body)
+        topics = {topic for fact in facts for topic in TOPICS.get(type(fact.body), ())}
         if "measurement" in topics:
             self._tell_forwarders()
         for topic in sorted(topics):
@@ -131,6 +152,15 @@ class Gateway:
     def changes(self) -> AsyncIterator[str]:
         """Yield topics as they change; see Service."""
         return self.broadcast.topics()
+
+    def _point_stations(self, body: AnyBody) -> None:
+        """Keep what the devices' states say of whom they are pointed at true to the journal."""
+        for station in self.stations:
+            pointed = station.state.pointed_at
+            if isinstance(body, DevicePointed) and body.device == station.config.name:
+                station.point(body.exam)
+            elif isinstance(body, ExamClosed) and body.exam == pointed:
+                station.point(None)
 
     def news(self, forwarder: str) -> asyncio.Event:
         """Return the event that is set when this forwarder's outbox may hold something new."""

@@ -50,7 +50,10 @@ class Surroundings:
 class Station:
     """One device: its state in words, its order queue, and the sink its dialogue reports to."""
 
-    def __init__(self, config: DeviceConfig, driver: Driver, shared: Surroundings) -> None:
+    def __init__(
+        self, config: DeviceConfig, driver: Driver, shared: Surroundings, heard: Instant | None = None
+    ) -> None:
+        """Do nothing yet; *heard* is when the device was last heard in an earlier run."""
         self.config = config
         self.driver = driver
         self.orders: asyncio.Queue[Order] = asyncio.Queue(1)
@@ -67,6 +70,7 @@ class Station:
             condition="starting",
             kinds=tuple(driver.kinds),
             orders=driver.orders,
+            last_heard=_iso(heard) if heard else None,
         )
 
     @property
@@ -78,6 +82,10 @@ class Station:
     def settings(self) -> Settings:
         """Return the driver's settings with the configuration's over them."""
         return {**self.driver.settings, **self.config.settings}
+
+    def point(self, exam: str | None) -> None:
+        """Let the state say whom this device is pointed at; the journal decides."""
+        self._set(pointed_at=exam)
 
     def may_order(self, name: str) -> None:
         """Raise RequestRefused where this order cannot be taken now."""

@@ -248,6 +248,16 @@ class Queries:
             )
             return {name: rows.decode_instant(heard) for name, heard in found}
 
+    def devices_pointed(self) -> dict[str, str]:
+        """Return the open exam each device is pointed at, for the devices that are."""
+        with self._reading() as connection:
+            return dict(
+                connection.execute(
+                    """SELECT d.name, d.pointed FROM devices AS d JOIN exams AS e ON e.id = d.pointed
+                       WHERE e.closed IS NULL"""
+                ).fetchall()
+            )
+
     def device_serials(self) -> dict[str, str]:
         """Return each device's serial number as last learnt with a reading."""
         with self._reading() as connection:

@@ -1,11 +1,12 @@
 """Plays a simulated machine on a pseudo-terminal, in real time, and takes a person's orders for it."""
 
 import json
+import math
 import os
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 from tools.forms import Json
@@ -65,13 +66,13 @@ class Player:
         self._person = person
         self._chance = chance
         self._orders = orders
-        self._interval = interval
+        self._interval = interval if person else None
         self._pace = pace
         self._cues: deque[Cue] = deque()
         self._typed = b""
         self._settled: float | None = None
         self._attached = False
-        self._next_person = time.monotonic() + interval if interval and person else None
+        self._next_person = time.monotonic() + self._interval if self._interval else math.inf
         self._wrong_baud = self._silent = self._half = self._lost = self._over = False
 
     def play(self) -> None:
@@ -123,47 +124,38 @@ class Player:
         return taken
 
     def _wait(self, seconds: float | None, *, cues: bool) -> Cue | None:
-        deadline = None if seconds is None else time.monotonic() + seconds
+        deadline = math.inf if seconds is None else time.monotonic() + seconds
         while not self._over:
             if cues and self._cues:
                 return self._cues.popleft()
-            left = TICK_S if deadline is None else deadline - time.monotonic()
+            left = deadline - time.monotonic()
             if left <= 0:
                 return None
             self._look(left if self._attached and self._settled is None else min(left, TICK_S))
         return None
 
     def _look(self, seconds: float) -> None:
-        """Wait at most *seconds* for the host, the orders or the next person."""
-        now = time.monotonic()
-        if self._next_person is not None and self._interval is not None:
-            if now >= self._next_person:
-                self._next_person = now + self._interval
-                self._cues.append(Measure(self._someone()))
-            seconds = min(seconds, self._next_person - now) if self._next_person > now else 0
-        self._watch_host(now)
-        poll = select.poll()
-        if self._orders is not None:
-            poll.register(self._orders, select.POLLIN)
-        if (end := self._terminal.fileno()) is not None and self._attached:
-            poll.register(end, select.POLLIN)
-        for ready, _ in poll.poll(max(0.0, seconds) * 1000):
-            if ready == self._orders:
-                self._read_orders(ready)
-            else:
-                self._hear()
+        """Wait at most *seconds* for the host, an order or the next person."""
+        until_next = self._next_person - time.monotonic()
+        if self._interval is not None and until_next <= 0:
+            self._next_person += self._interval
+            self._cues.append(Measure(self._someone()))
+        self._watch_host()
+        ends = [self._terminal.fileno() if self._attached else None, self._orders]
+        _ready(ends, max(0.0, min(seconds, until_next)))
+        self._take_orders()
+        self._hear()
 
     def _someone(self) -> Values:
         if self._person is None:
             raise ValueError("a recording measures nobody")
         return self._person(self._chance)
 
-    def _watch_host(self, now: float) -> None:
-        attached = self._terminal.attached()
+    def _watch_host(self) -> None:
+        now, attached = time.monotonic(), self._terminal.attached()
         if attached != self._attached:
             self._settled = now + SETTLE_S if attached else None
             self._tell({"host": attached})
-        self._hear()
         self._attached = attached
         if self._settled is not None and now >= self._settled:
             self._settle()
@@ -173,17 +165,22 @@ class Player:
         self._cues.append(Attached())
 
     def _hear(self) -> None:
+        """Take in what the host said, after its coming and after every order that was given before it."""
         while data := self._terminal.read():
+            self._take_orders()
+            self._watch_host()
             if self._silent:
                 continue
             if self._settled is not None:
                 self._settle()
             self._cues.append(Heard(data))
 
-    def _read_orders(self, source: int) -> None:
-        typed = os.read(source, 65536)
-        if not typed:
-            self._over = True
+    def _take_orders(self) -> None:
+        """Follow the orders that are there now; the play is over once their source has ended."""
+        if self._orders is None or self._over or not _ready([self._orders], 0):
+            return
+        typed = os.read(self._orders, 65536)
+        self._over = not typed
         *lines, self._typed = (self._typed + typed).split(b"\n")
         for line in filter(bytes.strip, lines):
             try:
@@ -210,6 +207,15 @@ class Player:
         self._terminal.plug()
         link = self._terminal.link
         self._tell({"pty": self._terminal.path, "link": str(link) if link else None})
+
+
+def _ready(ends: Sequence[int | None], seconds: float) -> bool:
+    """Wait at most *seconds*, possibly for ever, and say whether one of *ends* has something to read."""
+    poll = select.poll()
+    for end in ends:
+        if end is not None:
+            poll.register(end, select.POLLIN)
+    return bool(poll.poll(None if seconds == math.inf else seconds * 1000))
 
 
 def _order(line: bytes) -> Mapping[str, object]:

@@ -25,7 +25,7 @@ class Central:
         self._client = httpx2.AsyncClient(
             timeout=timeout_s,
             headers={"Accept": FHIR_JSON},
-            limits=httpx2.Limits(max_connections=1),
+            limits=httpx2.Limits(max_connections=1, keepalive_expiry=2.0),
             verify=self.base.startswith("https:"),  # loading certificates is slow and plain HTTP has none
         )
 

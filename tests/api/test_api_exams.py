@@ -1,7 +1,7 @@
 """Exams, devices and outbox by the API."""
 
 from protocol.readings import Kind, Notice, Progress
-from tests.web.live import DEVICES, OTHER, PERSON, body, pressure
+from tests.web.live import DEVICES, OTHER, PERSON, body, pressure, until
 
 
 def test_open_read_and_close_an_exam(live, client):
@@ -67,6 +67,7 @@ def test_a_device_pointed_at_one_of_two_measures_that_one(live, client):
     first, second = live.open(client), live.open(client, OTHER)
     answer = client.post("/v1/devices/bp-1/point", json={"exam": first, "operator": "li"})
     assert answer.json()["name"] == "bp-1"
+    until(lambda: client.get("/v1/devices").json()["devices"][0]["pointed_at"] == first)
     live.report("bp-1", pressure())
     live.report("hw-1", body())
     assert len(client.get(f"/v1/exams/{first}").json()["measurements"]) == 1

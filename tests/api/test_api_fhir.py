@@ -1,6 +1,10 @@
 """The same measurements as FHIR R4: equal values, only what stands, every page reached by its link."""
 
+import json
+from decimal import Decimal
 from pathlib import Path
+
+import fhirkit
 
 from protocol.readings import Kind
 from tests.web.live import OTHER, PERSON, Live, body, pressure, reading
@@ -80,6 +84,15 @@ def test_an_unknown_parameter_is_refused_never_ignored(client):
     answer = client.get("/fhir/Observation?patient=Patient/1")
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["at"] == "query/patient"
+
+
+def test_everything_is_valid_fhir(live, client):
+    live.open(client)
+    live.report("bp-1", pressure())
+    live.report("hw-1", body())
+    for address in ("/fhir/metadata", "/fhir/Observation"):
+        answer = json.loads(client.get(address).text, parse_float=Decimal)
+        assert [str(issue) for issue in fhirkit.validate(answer)] == []
 
 
 def test_the_capabilities(client):

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 import uvicorn
 
-from gateway.api import create_app
+from gateway.api.app import create_app
 from gateway.api.context import Context
 from gateway.app import Gateway
 from gateway.config import Config

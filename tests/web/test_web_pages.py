@@ -17,7 +17,7 @@ from gateway.web.views import CONDITIONS
 from protocol.framing import Noise
 from protocol.quantities import Quantity
 from protocol.readings import DeviceClock, Kind, Progress
-from tests.web.live import DEADLINE_S, OTHER, PERSON, Live, body, pressure, reading
+from tests.web.live import DEADLINE_S, OTHER, PERSON, Live, body, pressure, reading, until
 
 NUMBER = PERSON["identifiers"][0]["value"]
 PAGES = ("/", "/person", "/tray", "/devices", "/outbox")
@@ -121,6 +121,7 @@ def test_two_people_and_a_machine_for_one_of_them(live, browser):
     assert "point-bp-1" in page
     assert "李*" in page
     browser.post("/point", data={"device": "bp-1", "exam": first, "operator": "li"}).raise_for_status()
+    until(lambda: re.search(r'id="point-bp-1"[^>]*aria-pressed="true"', browser.get(f"/?exam={first}").text))
     live.report("bp-1", pressure())
     assert "152/94" in browser.get(f"/?exam={first}").text
     assert "152/94" not in browser.get(f"/?exam={second}").text

@@ -36,7 +36,8 @@ class Sink:
     def _find(self, head: bytes) -> bytes:
         if not head.startswith(b"GET /fhir/Device?"):
             return NOTHING
-        asked = unquote(head.split(b" ")[1].decode("ascii"))
+        query = head.split(b" ")[1].decode("ascii").partition("identifier=")[2].partition("&")[0]
+        asked = {_value(token) for token in query.split(",")}
         entries = [{"resource": one} for one in self._devices if one["identifier"][0]["value"] in asked]
         return json.dumps({"resourceType": "Bundle", "type": "searchset", "entry": entries}).encode()
 
@@ -51,6 +52,11 @@ class Sink:
         return json.dumps(
             {"resourceType": "Bundle", "type": "transaction-response", "entry": answers}
         ).encode()
+
+
+def _value(token: str) -> str:
+    """Return the value of an identifier token `system|value`, percent-encoded and escaped as FHIR asks."""
+    return unquote(token).partition("|")[2].replace("\\", "")
 
 
 def _length(head: bytes) -> int:
