@@ -9,6 +9,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from drivers import catalogue
@@ -18,7 +19,7 @@ from gateway.broadcast import Broadcast
 from gateway.clock import Clock, was_set
 from gateway.config import Config, DeviceConfig
 from gateway.links.hotplug import Hotplug
-from gateway.service import DeviceState, ExamRequest
+from gateway.service import DeviceState, ExamRequest, Reach
 from gateway.supervisor import Station, Surroundings
 from protocol.errors import RequestRefused
 from store.facts import (
@@ -36,9 +37,13 @@ from store.facts import (
     Received,
     Refused,
     Reissued,
+    Resent,
     Voided,
 )
 from store.journal import Journal
+
+if TYPE_CHECKING:
+    from gateway.delivery import Delivery
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +60,7 @@ TOPICS: Mapping[type, tuple[str, ...]] = {
     DevicePointed: ("device",),
     Delivered: ("outbox",),
     Refused: ("outbox",),
+    Resent: ("outbox",),
 }
 """Which topics a fact's kind makes news of."""
 
@@ -70,6 +76,8 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         self.closing = asyncio.Event()
         """Set when the service stops, so that open streams end by themselves."""
+        self.deliveries: dict[str, Delivery] = {}
+        """The delivery loop of every forwarder that runs."""
         self._news: dict[str, asyncio.Event] = {}
         forwarders = ("fhir",) if config.fhir else ()
         self.journal = Journal.open(
@@ -141,13 +149,16 @@ class Gateway:
 
     async def resend(self, forwarder: str, measurement: str, operator: str) -> None:
         """Send a parked delivery again; see Service."""
-        if not await self.journal.run(lambda tx: tx.resend(forwarder, measurement)):
-            raise RequestRefused(measurement, code="delivery.unknown")
+        await self.journal.run(lambda tx: exams.resend(tx, forwarder, measurement, operator))
         self._tell_forwarders()
 
     def devices(self) -> list[DeviceState]:
         """Return every device's state; see Service."""
         return [station.state for station in self.stations]
+
+    def reach(self) -> Mapping[str, Reach]:
+        """Return whether each forwarder's other side answers; see Service."""
+        return {name: delivery.reach for name, delivery in self.deliveries.items()}
 
     def changes(self) -> AsyncIterator[str]:
         """Yield topics as they change; see Service."""

@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
 from gateway.forwarders import Accepted, Forwarder, Outcome, Outgoing, Rejected
+from gateway.service import Reach
 from protocol.errors import Unreachable
 from store.journal import Journal, Transaction
 
@@ -83,16 +84,6 @@ class Pace:
 
     first: float = 1.0
     most: float = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """Whether the other side answers, for the page; `since` is None as long as nobody knows."""
-
-    state: Literal["unknown", "reachable", "unreachable"] = "unknown"
-    since: datetime | None = None
-    code: str | None = None
-    reason: str = ""
 
 
 def _now() -> datetime:

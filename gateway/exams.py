@@ -2,14 +2,13 @@
 
 from zoneinfo import ZoneInfo
 
-from store.exams import Exam
-from store.journal import Transaction
-
 from drivers import catalogue
 from gateway import identifiers, receiving
 from gateway.service import ExamRequest
 from protocol.errors import RequestRefused
-from store.facts import Bound, DevicePointed, ExamClosed, ExamOpened, Measurement, Reissued, Voided
+from store.exams import Exam
+from store.facts import Bound, DevicePointed, ExamClosed, ExamOpened, Measurement, Reissued, Resent, Voided
+from store.journal import Transaction
 
 
 def open_exam(tx: Transaction, request: ExamRequest) -> str:
@@ -79,6 +78,13 @@ def bind(
         confirmed_by=operator if exam else None,
     )
     return measurement_id
+
+
+def resend(tx: Transaction, forwarder: str, measurement_id: str, operator: str) -> None:
+    """Let a parked delivery wait again. Code `delivery.unknown` where nothing is parked."""
+    if not tx.resend(forwarder, measurement_id):
+        raise RequestRefused(measurement_id, code="delivery.unknown")
+    tx.append(Resent(measurement=measurement_id, forwarder=forwarder, operator=operator))
 
 
 def _reissue(tx: Transaction, old: Measurement, operator: str, reason: str) -> str:

@@ -117,6 +117,7 @@ async def _forward(gateway: "Gateway", forwarder: Forwarder, attempts: int) -> N
     outbox = JournalOutbox(gateway.journal, forwarder.name, attempts)
     news = gateway.news(forwarder.name)
     delivery = Delivery(outbox, forwarder, news, changed=lambda: gateway.broadcast.publish("outbox"))
+    gateway.deliveries[forwarder.name] = delivery
     try:
         await delivery.run()
     finally:

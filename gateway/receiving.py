@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from store.journal import Transaction
-
 from drivers.catalogue import Driver
 from gateway import binding, clock, verification
 from gateway.binding import BindingCase, Decision, OpenExam
@@ -20,6 +18,7 @@ from gateway.verification import Case
 from protocol.quantities import Quantity
 from protocol.readings import Kind, Measure, Reading
 from store.facts import Bound, Derived, Instant, Judged, Measurement, Received, Value
+from store.journal import Transaction
 
 log = logging.getLogger(__name__)
 

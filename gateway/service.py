@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal, Protocol
 
 from store.residents import Identifier
@@ -31,6 +32,16 @@ class DeviceState:
     """The exam this device was pointed at."""
     readings: int = 0
     noise_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Whether a forwarder's other side answers; `since` is None as long as nobody knows."""
+
+    state: Literal["unknown", "reachable", "unreachable"] = "unknown"
+    since: datetime | None = None
+    code: str | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +88,10 @@ class Service(Protocol):
 
     def devices(self) -> list[DeviceState]:
         """Return every configured device's state, in configuration order."""
+        ...
+
+    def reach(self) -> Mapping[str, Reach]:
+        """Return, for every configured forwarder by name, whether its other side answers."""
         ...
 
     def changes(self) -> AsyncIterator[str]:

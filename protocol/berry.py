@@ -128,7 +128,9 @@ def _oximetry(content: bytes, frame: bytes) -> Reading | Event:
         values[Measure.SPO2] = Quantity(Decimal(saturation), "%")
     if pulse != 255:
         values[Measure.PULSE_RATE] = Quantity(Decimal(pulse), "/min")
-    return Reading(Kind.OXIMETRY, values, (frame,)) if values else Progress(Kind.OXIMETRY, {}, "no_value", underway=False)
+    if not values:
+        return Progress(Kind.OXIMETRY, {}, "no_value", underway=False)
+    return Reading(Kind.OXIMETRY, values, (frame,))
 
 
 def _temperature(content: bytes, frame: bytes) -> Iterator[Reading | Event]:

@@ -206,6 +206,14 @@ class Refused(Body, frozen=True, tag="refused"):
     reason: str
 
 
+class Resent(Body, frozen=True, tag="resent"):
+    """A person let a parked delivery wait again."""
+
+    measurement: str
+    forwarder: str
+    operator: str
+
+
 class DeviceEvent(Body, frozen=True, tag="device_event"):
     """Something about a device worth keeping: found, lost, clock read, order given, fault."""
 
@@ -230,6 +238,7 @@ AnyBody = (
     | DevicePointed
     | Delivered
     | Refused
+    | Resent
     | DeviceEvent
 )
 

@@ -131,18 +131,21 @@ class Player:
             left = deadline - time.monotonic()
             if left <= 0:
                 return None
-            self._look(left if self._attached and self._settled is None else min(left, TICK_S))
+            self._look(left)
         return None
 
     def _look(self, seconds: float) -> None:
         """Wait at most *seconds* for the host, an order or the next person."""
-        until_next = self._next_person - time.monotonic()
+        before, until_next = len(self._cues), self._next_person - time.monotonic()
         if self._interval is not None and until_next <= 0:
             self._next_person += self._interval
             self._cues.append(Measure(self._someone()))
         self._watch_host()
+        if len(self._cues) > before:
+            return
+        steady = self._attached and self._settled is None
         ends = [self._terminal.fileno() if self._attached else None, self._orders]
-        _ready(ends, max(0.0, min(seconds, until_next)))
+        _ready(ends, max(0.0, min(seconds, until_next, math.inf if steady else TICK_S)))
         self._take_orders()
         self._hear()
 

@@ -43,20 +43,15 @@ class Stage:
     """The parts and their lives. Use as an asynchronous context manager; everything ends with it."""
 
     def __init__(
-        self,
-        home: Path,
-        *,
-        port: int | None = None,
-        seed: int = 1,
-        fhir_url: str | None = None,
-        fhir_port: int | None = None,
+        self, home: Path, *, port: int | None = None, seed: int = 1, fhir_port: int | None = None
     ) -> None:
         self.home = home
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.fhir = FhirServer()
         self.fhir_port = fhir_port or free_port()
-        self.fhir_url = fhir_url
+        self.fhir_url = f"http://127.0.0.1:{self.fhir_port}/fhir"
+        """Where the gateway sends; the FHIR server's own address unless something stands between."""
         self.machines = {name: Machine(name, home / f"{name}.tty", seed) for name in MACHINES}
         self.gateway: asyncio.subprocess.Process | None = None
         self.http = httpx2.AsyncClient(base_url=self.url, timeout=30)
@@ -84,7 +79,6 @@ class Stage:
 
     def write_config(self) -> Path:
         """Write the gateway's configuration file and return its path."""
-        fhir = self.fhir_url or f"http://127.0.0.1:{self.fhir_port}/fhir"
         devices = "".join(
             f'[[devices]]\nname = "{name.replace("_", "-")}"\ndriver = "{name}"\nport = "{machine.link}"\n\n'
             for name, machine in self.machines.items()
@@ -92,7 +86,7 @@ class Stage:
         path = self.home / "gateway.toml"
         path.write_text(
             f'gateway = "{GATEWAY_ID}"\nstate = "{self.home / "state"}"\n\n'
-            f'[http]\nhost = "127.0.0.1"\nport = {self.port}\n\n[fhir]\nurl = "{fhir}"\n\n{devices}',
+            f'[http]\nhost = "127.0.0.1"\nport = {self.port}\n\n[fhir]\nurl = "{self.fhir_url}"\n\n{devices}',
             encoding="utf-8",
         )
         return path

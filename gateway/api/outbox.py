@@ -1,5 +1,6 @@
 """What has reached the other side, what waits, and what it refused; a person may send that again."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -7,6 +8,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
 from gateway.api.context import Asked, Here, Id, Line
+from gateway.service import Reach
 from store.queries import Queries
 
 router = APIRouter(prefix="/v1/outbox", tags=["outbox"])
@@ -27,14 +29,18 @@ async def outbox(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
     """Return the counts of every forwarder and the deliveries in one state."""
-    body = await run_in_threadpool(_listed, here.queries, state, limit)
+    body = await run_in_threadpool(_listed, here.queries, here.service.reach(), state, limit)
     return Response(body, media_type="application/json")
 
 
-def _listed(queries: Queries, state: Literal["waiting", "parked"], limit: int) -> bytes:
-    return msgspec.json.encode(
-        {"forwarders": queries.outbox_counts(), "deliveries": queries.deliveries(state, limit)}
-    )
+def _listed(
+    queries: Queries, reach: Mapping[str, Reach], state: Literal["waiting", "parked"], limit: int
+) -> bytes:
+    forwarders = {
+        name: {"reach": reach.get(name, Reach()), **msgspec.structs.asdict(counts)}
+        for name, counts in queries.outbox_counts().items()
+    }
+    return msgspec.json.encode({"forwarders": forwarders, "deliveries": queries.deliveries(state, limit)})
 
 
 @router.post("/resend", status_code=202)

@@ -1,18 +1,18 @@
 """The outbox in words: what reached the central record, since when not, what it refused and why."""
 
+from gateway.service import Reach
 from gateway.web.cards import source
 from gateway.web.language import mark
 from gateway.web.views import PARKED_LIMIT, Views
 from gateway.web.words import KINDS, clock_time, span
 from store.outbox import Counts
 
-LATE_S = 60.0
-"""Waiting longer than this means that the other side is not reached now; said in grey, nothing is lost."""
-
 
 def outbox(views: Views) -> dict[str, object]:
     """Return every forwarder's state, and what it refused, newest first."""
-    rows = [{"name": name, **_state(views, count)} for name, count in views.queries.outbox_counts().items()]
+    rows = [
+        {"name": name, **_state(views, name, count)} for name, count in views.queries.outbox_counts().items()
+    ]
     return {"rows": rows, "parked": _parked(views), "operator": views.operator}
 
 
@@ -20,7 +20,7 @@ def bar(views: Views) -> dict[str, object]:
     """Return the line under every page: what was sent, and how many lie in the tray."""
     counts = views.queries.outbox_counts()
     kept = views.language.say(mark("No central record is configured. Everything is kept here."))
-    states = [_state(views, count) for count in counts.values()]
+    states = [_state(views, name, count) for name, count in counts.items()]
     waiting = views.queries.counts().tray
     return {
         "outbox": states or [{"tone": "off", "shape": "○", "state": kept}],
@@ -28,17 +28,20 @@ def bar(views: Views) -> dict[str, object]:
     }
 
 
-def _state(views: Views, count: Counts) -> dict[str, object]:
+def _state(views: Views, name: str, count: Counts) -> dict[str, object]:
     say, many = views.language.say, views.language.count
-    oldest = count.oldest_waiting.utc if count.oldest_waiting else None
-    waited = (views.now - oldest).total_seconds() if oldest else 0.0
+    reach = views.reach.get(name, Reach())
     facts = [many("{n} sent", "{n} sent", count.delivered)]
     if count.waiting:
         facts.append(many("{n} waiting, kept here", "{n} waiting, kept here", count.waiting))
     if count.parked:
         facts.append(many("{n} refused", "{n} refused", count.parked))
-    if oldest and waited > LATE_S:
-        fields = {"time": clock_time(oldest, views.zone, views.now), "span": span(views.language, waited)}
+    if reach.state == "unreachable" and reach.since:
+        waited = (views.now - reach.since).total_seconds()
+        fields = {
+            "time": clock_time(reach.since, views.zone, views.now),
+            "span": span(views.language, waited),
+        }
         word = say(
             mark("Central record not reached since {time} ({span}). Kept here, sent by itself later."),
             **fields,

@@ -53,7 +53,7 @@ async def page(
 ) -> HTMLResponse:
     """Return a whole page; `notice` is said on top, `typed` is what a refused form held."""
     who = viewer(request, here)
-    views = Views(here, who, here.service.devices())
+    views = Views(here, who)
     title, topics, _ = PARTS[part]
     address = f"/fragments/{part}" + (f"?exam={quote(exam, safe='')}" if exam else "") if topics else ""
     shown = await run_in_threadpool(_shown, views, part, exam, typed)
@@ -102,7 +102,7 @@ async def fragment(request: Request, here: Here, part: PathId, exam: WantedExam 
     if part not in PARTS:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     who = viewer(request, here)
-    views = Views(here, who, here.service.devices())
+    views = Views(here, who)
     shown = await run_in_threadpool(PARTS[part][2], views, exam)
     return HTMLResponse(who.language.render(f"parts/{part}.html", **shown))
 

@@ -3,12 +3,12 @@
 Runs off the loop (SQLite). Names and numbers leave here masked; only the form a person is typing into is not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from gateway import messages
+from gateway import messages, verification
 from gateway.api.context import Context
 from gateway.service import DeviceState
 from gateway.web.cards import Scene, cards, failure, next_step, source
@@ -20,7 +20,6 @@ from store.queries import Queries
 
 TRAY_LIMIT = 100
 PARKED_LIMIT = 100
-TOLERANCE_S = 120.0
 SYSTEMS = {
     "cn-id": mark("Identity card"),
     "health-record": mark("Health record number"),
@@ -50,7 +49,9 @@ class Viewer:
 class Views:
     """The pages' contents for one viewer, at one moment."""
 
-    def __init__(self, here: Context, viewer: Viewer, devices: Sequence[DeviceState]) -> None:
+    def __init__(self, here: Context, viewer: Viewer) -> None:
+        devices = here.service.devices()
+        self.reach = here.service.reach()
         self.queries: Queries = here.queries
         self.zone = ZoneInfo(here.config.timezone)
         self.now = datetime.now(UTC)
@@ -166,7 +167,7 @@ class Views:
         offset = device.clock_offset_s
         if offset is None:
             return []
-        if abs(offset) <= TOLERANCE_S:
+        if abs(offset) <= verification.tolerance_s():
             return [self.language.say(mark("its clock is right"))]
         message = mark("its clock is {span} fast") if offset > 0 else mark("its clock is {span} slow")
         return [self.language.say(message, span=span(self.language, offset))]

@@ -142,14 +142,14 @@ async def test_an_answer_lost_after_the_server_committed(tmp_path: Path) -> None
         return "lose_answer"
 
     port = free_port()
-    async with TcpFault(port, choose) as fault:
-        async with Stage(tmp_path, fhir_url=f"http://127.0.0.1:{fault.port}/fhir", fhir_port=port) as stage:
-            await asyncio.gather(stage.start_machines(), stage.start_fhir())
-            await stage.start_gateway()
-            vitals = Vitals(6)
-            visits = [await visit(stage, number, vitals) for number in range(2)]
-            await assert_exactly_once(stage)
-            assert (await agreement(stage, visits)).faults == []
+    async with TcpFault(port, choose) as fault, Stage(tmp_path, fhir_port=port) as stage:
+        stage.fhir_url = f"http://127.0.0.1:{fault.port}/fhir"
+        await asyncio.gather(stage.start_machines(), stage.start_fhir())
+        await stage.start_gateway()
+        vitals = Vitals(6)
+        visits = [await visit(stage, number, vitals) for number in range(2)]
+        await assert_exactly_once(stage)
+        assert (await agreement(stage, visits)).faults == []
     assert lost == 3
 
 

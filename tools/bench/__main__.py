@@ -1,4 +1,4 @@
-"""`python -m tools.bench`: print every comparison as it is measured. A target that is missed is said, not an error."""
+"""`python -m tools.bench`: print each comparison as it is measured; a missed target is said, not an error."""
 
 import json
 import os

@@ -123,9 +123,7 @@ def _rig(folder: Path) -> Iterator[Rig]:
         journal.close()
 
 
-def _one_by_one(
-    rig: Rig, what: str, commands: Iterator[Command], row: bytes, rounds: int
-) -> Iterator[Line]:
+def _one_by_one(rig: Rig, what: str, commands: Iterator[Command], row: bytes, rounds: int) -> Iterator[Line]:
     ready = iter(list(islice(commands, rounds)))
     ours, bare, raw = alternated(
         rounds,
@@ -138,9 +136,7 @@ def _one_by_one(
     yield Line(f"{name}: p50", "ms", median(ours) * 1e3, median(bare) * 1e3, _against(row))
 
 
-def _grouped(
-    rig: Rig, what: str, commands: Iterator[Command], row: bytes, size: tuple[int, int]
-) -> Line:
+def _grouped(rig: Rig, what: str, commands: Iterator[Command], row: bytes, size: tuple[int, int]) -> Line:
     rounds, waiting = size
     batches = iter([list(islice(commands, waiting)) for _ in range(rounds)])
     ours, bare = alternated(
@@ -158,6 +154,11 @@ def _all_done(journal: Journal, commands: Sequence[Command]) -> None:
         future.result()
 
 
+def _singly(bare: BareSqlite, rows: Sequence[bytes]) -> None:
+    for row in rows:
+        bare.insert([row])
+
+
 def _in_groups(bare: BareSqlite, rows: Sequence[bytes]) -> None:
     for start in range(0, len(rows), GROUP):
         bare.insert(rows[start : start + GROUP])
@@ -169,7 +170,7 @@ def _written(rig: Rig, what: str, commands: Iterator[Command], row: bytes, round
         return Line(name, "kB", None, note="the kernel does not count it here")
     ready = list(islice(commands, rounds))
     ours = _bytes_of(lambda: [rig.journal.submit(command).result() for command in ready])
-    bare = _bytes_of(lambda: [rig.bare.insert([row]) for _ in ready])
+    bare = _bytes_of(lambda: _singly(rig.bare, [row] * rounds))
     return Line(name, "kB", ours / rounds / 1e3, bare / rounds / 1e3, _against(row), target)
 
 

@@ -1,4 +1,4 @@
-"""Deliveries out of a real journal to a real FHIR server, beside the very same bundles posted bare to its twin.
+"""Deliveries from a real journal to a real FHIR server, beside the very same bundles posted bare to its twin.
 
 Both servers begin empty and get the same in turn, so both grow alike. Then to a server that keeps nothing,
 which shows what the gateway itself costs.
@@ -50,7 +50,9 @@ class Forwarder(FhirForwarder):
     """The service's forwarder over a recording line."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(FhirConfig(url=url, timeout_s=TIMEOUT_S), Setting(stock.GATEWAY, "bench", stock.ZONE))
+        super().__init__(
+            FhirConfig(url=url, timeout_s=TIMEOUT_S), Setting(stock.GATEWAY, "bench", stock.ZONE)
+        )
         self.line = Recording(url)
         self._central, self._shared = self.line, Shared(self.line)
 
@@ -63,14 +65,26 @@ def measure(scale: Scale, folder: Path) -> Iterator[Line]:
     sent = exams * stock.AN_EXAM
     rates, target = (sent / median(ours), sent / median(bare)), Target(0.7, most=False)
     yield Line(
-        f"{sent} measurements waiting, to the FHIR server", "/s", *rates, "the same bundles posted bare", target
+        f"{sent} measurements waiting, to the FHIR server",
+        "/s",
+        *rates,
+        "the same bundles posted bare",
+        target,
     )
     exams = scale.of(400, 2)
     with _journal(folder / "sink") as journal, _sink() as url:
         (taken,), _ = asyncio.run(_drained(journal, url, None, 1, exams))
     month = taken / (exams * stock.AN_EXAM) * MONTH
     note = f"from {exams * stock.AN_EXAM}; without TLS"
-    yield Line(f"{MONTH:,} measurements, to a server that keeps nothing", "s", month, None, "", Target(5, on="ours"), note)
+    yield Line(
+        f"{MONTH:,} measurements, to a server that keeps nothing",
+        "s",
+        month,
+        None,
+        "",
+        Target(5, on="ours"),
+        note,
+    )
 
 
 async def _drained(

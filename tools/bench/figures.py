@@ -1,4 +1,4 @@
-"""One line a comparison: ours, the baseline of the same run, their ratio, the target and whether it is met."""
+"""One line a comparison: ours, the baseline of the same run, the ratio, the target and whether it is met."""
 
 import math
 import time
@@ -9,12 +9,10 @@ from typing import Literal
 
 __all__ = ["Line", "Scale", "Target", "alternated", "median", "percentile", "seconds_of"]
 
-WIDTHS = (50, 12, 12, 8)
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A bound on the ratio or on our own figure; `spare` is allowed on top of ratio x baseline, in our unit."""
+    """A bound on the ratio or on our own figure; `spare`, in our unit, is allowed above ratio x baseline."""
 
     bound: float
     on: Literal["ratio", "ours"] = "ratio"
@@ -66,7 +64,7 @@ class Line:
         target = self.target.words(self.unit) if self.target else "-"
         verdict = {True: "met", False: "NOT MET", None: "-"}[self.met]
         beside = "; ".join(part for part in (self.against and f"against {self.against}", self.note) if part)
-        return f"{self.what:<56} {ours:>15} {against:>15} {ratio:>9}  {target:<20} {verdict:<8} {beside}".rstrip()
+        return _columns((self.what, ours, against, ratio, target, verdict, beside))
 
     def as_json(self) -> Mapping[str, object]:
         """Return the line for a program."""
@@ -100,7 +98,13 @@ class Scale:
 
 def head() -> str:
     """Return the table's head."""
-    return f"{'what':<56} {'ours':>15} {'baseline':>15} {'ratio':>9}  {'target':<20} {'':<8}"
+    return _columns(("what", "ours", "baseline", "ratio", "target", "", ""))
+
+
+def _columns(cells: tuple[str, str, str, str, str, str, str]) -> str:
+    what, ours, baseline, ratio, target, verdict, beside = cells
+    row = f"{what:<57} {ours:>14} {baseline:>14} {ratio:>9}  {target:<19} {verdict:<8} {beside}"
+    return row.rstrip()
 
 
 def plain(number: float) -> str:

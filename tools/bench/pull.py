@@ -1,4 +1,4 @@
-"""Pages of 1,000 measurements, from the store and over HTTP, beside SQLite's own JSON array of the same rows."""
+"""Pages of 1,000 measurements, from the store and over HTTP, beside SQLite's own JSON array of those rows."""
 
 import http.client
 from collections.abc import Iterator
@@ -25,7 +25,11 @@ def measure(scale: Scale, folder: Path) -> Iterator[Line]:
     setup = written(folder)
     with gateway(setup):
         until_alive(setup)
-        rows, queries, client = JournalRows(folder / "journal.db"), Queries(folder / "journal.db"), _Client(setup)
+        rows, queries, client = (
+            JournalRows(folder / "journal.db"),
+            Queries(folder / "journal.db"),
+            _Client(setup),
+        )
         try:
             _same(rows, queries, client)
             times = alternated(

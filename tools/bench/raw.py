@@ -1,4 +1,4 @@
-"""The bare floor under the journal: a file appended to and synced, and SQLite with nothing of ours around it."""
+"""The floor under the journal: a file appended to and synced, and SQLite with nothing of ours around it."""
 
 import os
 import sqlite3

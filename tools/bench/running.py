@@ -83,7 +83,7 @@ def alive(setup: Setup) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a program has used so far: times a thread of it gave the processor up or lost it, and CPU seconds."""
+    """What a program has used so far: how often its threads gave up or lost the core, and CPU seconds."""
 
     switches: int
     cpu_s: float

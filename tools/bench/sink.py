@@ -1,6 +1,6 @@
-"""A FHIR server that keeps nothing: finds nothing, takes every transaction at once. `python -m tools.bench.sink`.
+"""A FHIR server that keeps nothing: finds nothing, takes every transaction at once.
 
-In a program of its own, so that its work is not counted as the gateway's.
+`python -m tools.bench.sink`, a program of its own, so that its work is not counted as the gateway's.
 """
 
 import asyncio

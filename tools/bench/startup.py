@@ -73,7 +73,9 @@ def _idle(scale: Scale, setup: Setup, folder: Path) -> Iterator[Line]:
     """Watch the service, a bare asyncio and an idle FastAPI over the same seconds, nobody asking anything."""
     with ExitStack() as stack:
         ours = stack.enter_context(gateway(setup)).pid
-        lean, web = (stack.enter_context(program(_sleeper(names), folder / "log")).pid for names in (ASYNCIO, WEB))
+        lean, web = (
+            stack.enter_context(program(_sleeper(names), folder / "log")).pid for names in (ASYNCIO, WEB)
+        )
         until_alive(setup)
         time.sleep(scale.seconds(5, 0.5))
         watched = scale.seconds(10, 1)

@@ -1,4 +1,4 @@
-"""Journals to measure with: opened as the service opens them, and filled with exams of people nobody can be."""
+"""Journals to measure with: opened as the service opens them, filled with exams of people nobody can be."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

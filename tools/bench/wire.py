@@ -1,4 +1,4 @@
-"""From the last byte on the wire to a durable measurement: a real port, the service's own station, a real disk.
+"""From the last byte on the wire to a durable measurement: real port, the service's own station, real disk.
 
 The baseline is what no journal can go below: 200 bytes appended and synced in the same folder, in turn with
 the measurements.
@@ -32,7 +32,7 @@ START_S = 30.0
 
 
 class Timed(Station):
-    """The service's station; `durable` gets the moment in which each report came back, which is after COMMIT."""
+    """The service's station; `durable` gets the moment in which each report came back, after COMMIT."""
 
     def __init__(self, config: DeviceConfig, shared: Surroundings) -> None:
         super().__init__(config, catalogue.every()[config.driver], shared)
@@ -138,7 +138,8 @@ async def _clinic(journal: Journal, ports: int, first: int = 0) -> AsyncIterator
     terminals = [Terminal(None) for _ in range(ports)]
     for terminal in terminals:
         terminal.plug()
-    shared = Surroundings(journal, Clock(), Hotplug(), stock.ZONE, lambda: None)
+    changed = asyncio.Event()
+    shared = Surroundings(journal, Clock(), Hotplug(), stock.ZONE, changed.set)
     configs = [
         DeviceConfig(name=f"bp-{number}", driver="omron_hbp", port=terminal.path)
         for number, terminal in enumerate(terminals)
@@ -148,7 +149,8 @@ async def _clinic(journal: Journal, ports: int, first: int = 0) -> AsyncIterator
     try:
         async with asyncio.timeout(START_S):
             while not all(station.state.condition == "waiting" for station in stations):
-                await asyncio.sleep(0.01)
+                changed.clear()
+                await changed.wait()
         yield Clinic(terminals, stations, first)
     finally:
         for task in tasks:
