@@ -1,4 +1,4 @@
-"""Takes the README's picture of the page during an exam: `.venv/bin/python -m tests.picture docs/exam.png`."""
+"""Takes the README's picture of an exam: `.venv/bin/python -m tests.picture docs/exam.png`."""
 
 import asyncio
 import sys

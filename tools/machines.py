@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Self
 
 from protocol.errors import Lost, UnexpectedReply
 from tools.forms import Json
+
+CLINIC_TIME = "CST-8"
+"""The zone the machines' clocks are set to (POSIX TZ, needs no zone files): the configuration's default."""
 
 
 class Machine:
@@ -42,7 +46,10 @@ class Machine:
         """Switch the machine on; returns when its port is there. Raises Lost where it does not come up."""
         command = [sys.executable, "-m", "tools.main", "simulate", self.driver, *self._arguments]
         self._process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "TZ": CLINIC_TIME},
         )
         await self._told("pty")
 

@@ -97,16 +97,22 @@ async def _measured(scale: Scale, journal: Journal, raw: RawFile) -> tuple[list[
     async with _clinic(journal, PORTS, first=alone.sent) as many:
         ours, bare = await _latencies(many, raw, scale.of(120, 2))
         lines += _compared(f"{PORTS} ports at once", ours, bare)
-        rounds = scale.of(10, 1)
-        began = time.perf_counter()
-        for _ in range(rounds):
-            await many.stream()
-        rate = rounds * STREAM * PORTS / (time.perf_counter() - began)
-    bare_rate = len(bare) / sum(bare)
-    most = Target(NEEDED, on="ours", most=False)
-    what = f"{PORTS} ports without a pause: measurements durable"
-    lines.append(Line(what, "/s", rate, bare_rate, "one raw append + fdatasync after the other", most))
+        lines += await _without_a_pause(many, scale.of(10, 1), len(bare) / sum(bare))
     return lines, many.sent
+
+
+async def _without_a_pause(clinic: Clinic, rounds: int, bare_rate: float) -> list[Line]:
+    began, cpu = time.perf_counter(), time.process_time()
+    for _ in range(rounds):
+        await clinic.stream()
+    count = rounds * STREAM * len(clinic.terminals)
+    rate, each = count / (time.perf_counter() - began), (time.process_time() - cpu) / count
+    what, target = f"{len(clinic.terminals)} ports without a pause", Target(NEEDED, on="ours", most=False)
+    against = "one raw append + fdatasync after the other"
+    return [
+        Line(f"{what}: measurements durable", "/s", rate, bare_rate, against, target),
+        Line(f"{what}: CPU a measurement", "ms", each * 1e3, note="port, driver, rules and journal together"),
+    ]
 
 
 async def _latencies(clinic: Clinic, raw: RawFile, rounds: int) -> tuple[list[float], list[float]]:
