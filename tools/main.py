@@ -34,7 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "devices": ("tools.devices:devices", "Scan for devices, list and show them."),
     "doctor": ("tools.doctor:doctor", "Find out what is wrong on this box."),
     "config": ("tools.config:config", "Check, show and write the configuration."),
-    "journal": ("tools.journal:journal", "Verify, export, back up and restore the journal."),
+    "journal": ("tools.journal:journal", "Verify, export and back up the journal."),
     "outbox": ("tools.outbox:outbox", "List deliveries and send parked ones again."),
 }
 """Name to (module:attribute, one line of help), in the order of `--help`."""

@@ -14,13 +14,13 @@ from tools.bench.running import DEADLINE_S, HOST, Setup, gateway, until_alive, w
 
 PAGE = 1000
 EXAMS = 1000
-"""Three measurements each; a page begins anywhere in them."""
+"""Three measurements each; always enough for one whole page."""
 
 
 def measure(scale: Scale, folder: Path) -> Iterator[Line]:
     """Measure the first page again and again, each way in turn."""
     journal = stock.opened(folder)
-    stock.fill(journal, scale.of(EXAMS, 20))
+    stock.fill(journal, scale.of(EXAMS, -(-PAGE // stock.AN_EXAM)))
     journal.close()
     setup = written(folder)
     with gateway(setup):
