@@ -19,6 +19,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 STEP = timedelta(seconds=1)
 """A wall clock that moved more than this against the time since boot was set by somebody."""
 
+_LIBC = ctypes.CDLL(None, use_errno=True)
 _STA_UNSYNC = 0x0040
 _TIME_ERROR = 5
 
@@ -30,7 +31,7 @@ def kernel_synchronised() -> bool:
     """
     timex = (ctypes.c_long * 64)()
     try:
-        state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
+        state = _LIBC.adjtimex(ctypes.byref(timex))
     except (OSError, AttributeError):
         return False
     status = ctypes.c_int.from_buffer(timex, 5 * ctypes.sizeof(ctypes.c_long)).value

@@ -165,6 +165,7 @@ def judge(
             zone=zone,
         )
     )
+    bmi = body_mass_index(tx, measurement)
     found = verification.findings(
         Case(
             kind=Kind(measurement.kind),
@@ -173,43 +174,48 @@ def judge(
             machine_range=machine_range,
             effective=effective,
             clock_offset_s=measurement.clock_offset_s,
+            derived=quantities_of({Measure.BMI: bmi.value}) if bmi else {},
+            fasting=measurement.context.get("fasting") == "yes",
             repeats=repeats,
             confirmed_by=confirmed_by,
         )
     )
     status = verification.status(measurement.exam is not None, found)
-    if status == "final":
-        derive_bmi(tx, measurement)
+    if status == "final" and bmi is not None:
+        tx.append(bmi)
     tx.append(Judged(measurement=measurement_id, status=status, effective=effective, findings=found))
 
 
-def derive_bmi(tx: Transaction, measurement: Measurement) -> None:
-    """Write the BMI where this final measurement completes height and weight of one exam."""
+def body_mass_index(tx: Transaction, measurement: Measurement) -> Derived | None:
+    """Return the BMI where this measurement completes height and weight of one exam, else None."""
     if measurement.kind != Kind.BODY_SIZE or measurement.failed or measurement.exam is None:
-        return
-    others = [
-        other
-        for other in tx.measurements_of_exam(measurement.exam)
-        if other.status in {"final", "corrected"} and other.id != measurement.id
-    ]
+        return None
     sources: dict[Measure, Measurement] = {}
-    for candidate in [*others, measurement]:
+    for candidate in [*_standing(tx, measurement), measurement]:
         for measure in (Measure.BODY_HEIGHT, Measure.BODY_WEIGHT):
             if measure in candidate.values:
                 sources[measure] = candidate
-    if len(sources) < 2 or measurement.id not in {source.id for source in sources.values()}:
-        return
+    if measurement.id not in {source.id for source in sources.values()}:
+        return None
     height, weight = (
-        quantities_of(sources[measure].values)[measure]
+        quantities_of(sources[measure].values)[measure] if measure in sources else None
         for measure in (Measure.BODY_HEIGHT, Measure.BODY_WEIGHT)
     )
     bmi = verification.body_mass_index(height, weight)
-    if bmi is not None:
-        tx.append(
-            Derived(
-                measurement=measurement.id,
-                measure=Measure.BMI,
-                value=Value(format(bmi.value, "f"), bmi.unit),
-                sources=sorted({source.id for source in sources.values()}),
-            )
-        )
+    if bmi is None:
+        return None
+    return Derived(
+        measurement=measurement.id,
+        measure=Measure.BMI,
+        value=Value(format(bmi.value, "f"), bmi.unit),
+        sources=sorted({source.id for source in sources.values()}),
+    )
+
+
+def _standing(tx: Transaction, measurement: Measurement) -> list[Measurement]:
+    """Return the other final measurements of the same exam, in the order they were received."""
+    return [
+        other
+        for other in tx.measurements_of_exam(measurement.exam or "")
+        if other.status in {"final", "corrected"} and other.id != measurement.id
+    ]

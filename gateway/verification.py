@@ -1,7 +1,7 @@
 """What the verification rules say of a reading: pure functions from a case to findings.
 
 Three layers (STANDARDS §9): outside the machine's own range = not measured by this machine (blocking);
-implausible = kept and flagged; normal or abnormal is not judged here. Numbers stand in `rules/*.toml`.
+urgent = act now; high or low = said. The last two never hold a value back. Numbers: `rules/*.toml`, dated.
 """
 
 import tomllib
@@ -34,6 +34,10 @@ class Case:
     machine_range: Mapping[Measure, tuple[Decimal, Decimal]]
     effective: Effective
     clock_offset_s: float | None
+    derived: Mapping[Measure, Quantity] = field(default_factory=dict)
+    """What we computed from measured values; judged by the clinical thresholds only."""
+    fasting: bool = False
+    """Whether a person said that the glucose was fasting."""
     repeats: Sequence[str] = ()
     confirmed_by: str | None = None
     """Who overruled the confirmable findings, if somebody did."""
@@ -49,11 +53,19 @@ class Rule:
     about: str = field(default="")
 
 
-@cache
 def numbers() -> Mapping[str, Any]:
     """Return the dated numbers of `rules/plausibility.toml`."""
-    text = resources.files("gateway.rules").joinpath("plausibility.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return _table("plausibility.toml")
+
+
+def clinical() -> Mapping[str, Any]:
+    """Return the dated thresholds of `rules/clinical.toml`."""
+    return _table("clinical.toml")
+
+
+@cache
+def _table(name: str) -> Mapping[str, Any]:
+    return tomllib.loads(resources.files("gateway.rules").joinpath(name).read_text(encoding="utf-8"))
 
 
 def measurement_failed(case: Case) -> Iterator[str]:
@@ -129,6 +141,52 @@ def repeated_report(case: Case) -> Iterator[str]:
     yield from case.repeats
 
 
+def urgent_high(case: Case) -> Iterator[str]:
+    """A value so high that somebody must act now."""
+    yield from _beyond("urgent_high", case)
+
+
+def urgent_low(case: Case) -> Iterator[str]:
+    """A value so low that somebody must act now."""
+    yield from _beyond("urgent_low", case)
+
+
+def high(case: Case) -> Iterator[str]:
+    """A value above the usual range, not urgent."""
+    if not any(_beyond("urgent_high", case)):
+        yield from _beyond("high", case)
+
+
+def low(case: Case) -> Iterator[str]:
+    """A value below the usual range, not urgent."""
+    if not any(_beyond("urgent_low", case)):
+        yield from _beyond("low", case)
+
+
+def _beyond(level: str, case: Case) -> Iterator[str]:
+    """Yield each measured or derived value beyond a threshold of this level, with the threshold."""
+    values = {**case.values, **case.derived}
+    for row in clinical()["threshold"]:
+        quantity = values.get(row["measure"])
+        if row["level"] != level or quantity is None or quantity.unit != row["unit"]:
+            continue
+        if row["measure"] == Measure.BMI and Measure.BMI not in case.derived:
+            continue  # the machine's own BMI is information, never the basis of a judgement
+        if row.get("fasting") and not case.fasting:
+            continue
+        if limit := _crossed(row, quantity.value):
+            yield f"{row['measure']} {quantity.value} {quantity.unit}, {limit}"
+
+
+def _crossed(row: Mapping[str, Any], value: Decimal) -> str:
+    """Return the limit of *row* that *value* is at or beyond, in words; empty where it is not."""
+    if "at_least" in row and value >= Decimal(row["at_least"]):
+        return f"high from {row['at_least']}"
+    if "at_most" in row and value <= Decimal(row["at_most"]):
+        return f"low to {row['at_most']}"
+    return f"low below {row['below']}" if "below" in row and value < Decimal(row["below"]) else ""
+
+
 def _rule(check: Callable[[Case], Iterator[str]], severity: Severity) -> Rule:
     about = (check.__doc__ or "").strip()
     return Rule(check.__name__, severity, check, about)
@@ -143,6 +201,10 @@ RULES: tuple[Rule, ...] = (
     _rule(plausible_range, "warning"),
     _rule(pulse_pressure, "warning"),
     _rule(bmi_mismatch, "warning"),
+    _rule(urgent_high, "warning"),
+    _rule(urgent_low, "warning"),
+    _rule(high, "note"),
+    _rule(low, "note"),
     _rule(time_unsynchronised, "note"),
     _rule(device_clock_off, "note"),
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -29,7 +30,10 @@ def demo(once: bool, exams: int, port: int, seed: int, as_json: bool) -> None:
     exactly as `run` starts it. Without --once it stays until Ctrl+C, and goes on examining people.
     """
     with tempfile.TemporaryDirectory(prefix="checkup-demo-") as home:
-        result = asyncio.run(_demo(Path(home), once, exams, 0 if once and port == 8480 else port, seed))
+        try:
+            result = asyncio.run(_demo(Path(home), once, exams, 0 if once and port == 8480 else port, seed))
+        except asyncio.CancelledError:
+            sys.exit(130)
     if as_json:
         click.echo(json.dumps(result, ensure_ascii=False))
     elif once:
@@ -47,6 +51,7 @@ async def _demo(home: Path, once: bool, exams: int, port: int, seed: int) -> dic
     from tools.stage import Stage
 
     began = time.monotonic()
+    _end_on_signals()
     async with Stage(home, port=port or None, seed=seed) as stage:
         await raise_curtain(stage, say)
         vitals = Vitals(seed)
@@ -59,9 +64,17 @@ async def _demo(home: Path, once: bool, exams: int, port: int, seed: int) -> dic
         say(f"\nThe page: {stage.url}   The central record (FHIR): {stage.fhir.base_url}   Ctrl+C ends.")
         try:
             await _go_on(stage, vitals, exams)
-        except (asyncio.CancelledError, KeyboardInterrupt):
+        except asyncio.CancelledError:
             say("ending")
         return result
+
+
+def _end_on_signals() -> None:
+    """Let Ctrl+C and a stop end the demonstration as a whole: every part of it is ours to end."""
+    playing = asyncio.current_task()
+    assert playing is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, playing.cancel)
 
 
 async def raise_curtain(stage: Any, tell: Callable[[str], None]) -> None:

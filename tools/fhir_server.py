@@ -96,6 +96,7 @@ def _spawn(state_dir: Path, base_url: str, listener: socket.socket) -> subproces
             env={**os.environ, "SEKMET_CONFIG": str(state_dir / "settings.yaml")},
             pass_fds=[listener.fileno()],
             stdin=subprocess.DEVNULL,
+            start_new_session=True,
             stdout=log,
             stderr=log,
         )

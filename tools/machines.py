@@ -50,6 +50,7 @@ class Machine:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "TZ": CLINIC_TIME},
+            start_new_session=True,  # a Ctrl+C at the terminal is for the one who started the machine
         )
         await self._told("pty")
 

@@ -5,7 +5,6 @@ pseudo-terminals; nothing reaches beyond this machine.
 """
 
 import asyncio
-import os
 import signal
 import socket
 import sys
@@ -97,7 +96,7 @@ class Stage:
         log = (self.home / "gateway.log").open("ab")
         self.gateway = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tools.main", "run", "--config", str(config),
-            stdout=log, stderr=log, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
         log.close()
         await self.until(self._up, "the gateway did not start; see gateway.log")
@@ -143,7 +142,10 @@ class Stage:
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """POST to the gateway; the answer's JSON object, empty where there is none."""
-        answer = await self.http.post(path, json=body)
+        try:
+            answer = await self.http.post(path, json=body)
+        except httpx2.HTTPError as error:
+            raise StageError(f"{path}: the gateway does not answer ({error})") from error
         if answer.is_error:
             raise StageError(f"{path}: {answer.status_code} {answer.text}")
         return dict(answer.json()) if answer.content else {}

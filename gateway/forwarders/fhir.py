@@ -127,7 +127,7 @@ class FhirForwarder:
         raise Refused("the server holds what it does not find by identifier")
 
     async def _plan(self, run: _Run, items: Sequence[Outgoing]) -> Plan:
-        if not self._tagged:
+        if self._tagged is None:
             self._tagged = await self._central.honours_tags()
         ends = await self._ends(items)
         await self._look_up(run, items)

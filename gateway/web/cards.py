@@ -4,7 +4,7 @@ A card says only what documents hold: values as sent, what the verification rule
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -24,21 +24,6 @@ STEPS = {
     "glucose": mark("Glucose: put the strip into the meter. The result appears here."),
     "body_size": mark("Height and weight: step on the scale, stand straight. The result appears here."),
 }
-FOUND = {
-    "measurement_failed": mark("The device could not measure."),
-    "machine_range": mark("Outside what this machine can measure."),
-    "systolic_over_diastolic": mark("Systolic, diastolic and mean do not fit together."),
-    "repeated_report": mark("The same report came before."),
-    "time_unknown": mark("The time of this measurement is not known."),
-    "plausible_range": mark("An unusual value: measure again."),
-    "pulse_pressure": mark("Systolic and diastolic are unusually close: measure again."),
-    "bmi_mismatch": mark("The machine's BMI does not fit its height and weight."),
-    "time_unsynchronised": mark("The time is to be verified: this box's clock was not set."),
-    "device_clock_off": mark("The machine's clock is off; its time is kept beside ours."),
-}
-UNSURE = frozenset({"gateway_unsynchronised", "unknown"})
-ORDERS = {"start_blood_pressure": mark("Start"), "stop_blood_pressure": mark("Stop")}
-"""What a person may ask of a machine from its card, where its driver offers the order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +33,34 @@ class Said:
     tone: str
     shape: str = ""
     word: str = ""
+
+
+FOUND = {
+    "measurement_failed": mark("The device could not measure."),
+    "machine_range": mark("Outside what this machine can measure."),
+    "systolic_over_diastolic": mark("Systolic, diastolic and mean do not fit together."),
+    "repeated_report": mark("The same report came before."),
+    "time_unknown": mark("The time of this measurement is not known."),
+    "plausible_range": mark("An unusual value: measure again."),
+    "pulse_pressure": mark("Systolic and diastolic are unusually close: measure again."),
+    "bmi_mismatch": mark("The machine's BMI does not fit its height and weight."),
+    "urgent_high": mark("Very high: act now."),
+    "urgent_low": mark("Very low: act now."),
+    "high": mark("High"),
+    "low": mark("Low"),
+    "time_unsynchronised": mark("The time is to be verified: this box's clock was not set."),
+    "device_clock_off": mark("The machine's clock is off; its time is kept beside ours."),
+}
+BEYOND = {
+    "urgent_high": Said("urgent", "‼", FOUND["urgent_high"]),
+    "urgent_low": Said("urgent", "‼", FOUND["urgent_low"]),
+    "high": Said("check", "▲", FOUND["high"]),
+    "low": Said("check", "▼", FOUND["low"]),
+}
+"""How a clinical threshold shows; red only for urgent. The first that fits is shown."""
+UNSURE = frozenset({"gateway_unsynchronised", "unknown"})
+ORDERS = {"start_blood_pressure": mark("Start"), "stop_blood_pressure": mark("Stop")}
+"""What a person may ask of a machine from its card, where its driver offers the order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +212,10 @@ def verdict(language: Language, one: Measurement) -> Said:
     severities = {finding.severity for finding in one.findings}
     if "blocking" in severities:
         return Said("check", "?", language.say(mark("Measure again")))
+    rules = {finding.rule for finding in one.findings}
+    beyond = next((said for rule, said in BEYOND.items() if rule in rules), None)
+    if beyond is not None and one.status in {"final", "corrected"}:
+        return replace(beyond, word=language.say(beyond.word))
     if "warning" in severities:
         return Said("check", "!", language.say(mark("Please check")))
     if one.status in {"final", "corrected"}:
@@ -208,7 +225,8 @@ def verdict(language: Language, one: Measurement) -> Said:
 
 def remarks(language: Language, one: Measurement) -> list[str]:
     """Return what the rules found, in words; a note is said with the time already, and in the tray."""
-    told = [finding.rule for finding in one.findings if finding.severity != "note" and finding.rule in FOUND]
+    findings = [finding for finding in one.findings if finding.severity != "note"]
+    told = [finding.rule for finding in findings if finding.rule in FOUND.keys() - BEYOND.keys()]
     return [language.say(FOUND[rule]) for rule in told]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.verification import CONFIRMABLE, RULES, Case, body_mass_index, findings, status
+from gateway.verification import CONFIRMABLE, RULES, Case, body_mass_index, clinical, findings, status
 from protocol.quantities import Quantity
 from protocol.readings import Kind, Measure
 from store.facts import Effective
@@ -36,6 +36,17 @@ def body(height: str, weight: str, bmi: str) -> Case:
     return Case(Kind.BODY_SIZE, values, None, {}, GOOD_TIME, None)
 
 
+def glucose(value: str) -> Case:
+    values = {Measure.GLUCOSE: Quantity(Decimal(value), "mmol/L")}
+    return Case(Kind.GLUCOSE, values, None, {}, GOOD_TIME, None)
+
+
+def weight_with_bmi(bmi: str) -> Case:
+    values = {Measure.BODY_WEIGHT: Quantity(Decimal("60.0"), "kg")}
+    derived = {Measure.BMI: Quantity(Decimal(bmi), "kg/m2")}
+    return Case(Kind.BODY_SIZE, values, None, {}, GOOD_TIME, None, derived)
+
+
 def names(case: Case) -> dict[str, str]:
     return {finding.rule: finding.severity for finding in findings(case)}
 
@@ -49,9 +60,9 @@ def test_an_ordinary_reading_has_no_finding_and_is_final_once_bound() -> None:
 @pytest.mark.parametrize(
     ("case", "expected"),
     [
-        (pressure("261", "82"), {"machine_range": "blocking"}),
-        (pressure("260", "82"), {}),
-        (pressure("60", "95"), {"systolic_over_diastolic": "blocking"}),
+        (pressure("261", "82"), {"machine_range": "blocking", "urgent_high": "warning"}),
+        (pressure("260", "82"), {"urgent_high": "warning"}),
+        (pressure("60", "95"), {"systolic_over_diastolic": "blocking", "high": "note"}),
         (pressure("128", "82", "130"), {"systolic_over_diastolic": "blocking"}),
         (pressure("91", "82"), {"pulse_pressure": "warning"}),
         (pressure("92", "82"), {}),
@@ -62,6 +73,21 @@ def test_an_ordinary_reading_has_no_finding_and_is_final_once_bound() -> None:
         (replace(pressure("128", "82"), repeats=["g-7"]), {"repeated_report": "blocking"}),
         (replace(pressure("128", "82"), clock_offset_s=420.0), {"device_clock_off": "note"}),
         (replace(pressure("128", "82"), clock_offset_s=-60.0), {}),
+        (pressure("139", "89"), {}),
+        (pressure("140", "82"), {"high": "note"}),
+        (pressure("128", "90"), {"high": "note"}),
+        (pressure("180", "90"), {"urgent_high": "warning"}),
+        (pressure("150", "110"), {"urgent_high": "warning"}),
+        (glucose("11.0"), {}),
+        (glucose("11.1"), {"high": "note"}),
+        (glucose("16.7"), {"urgent_high": "warning"}),
+        (glucose("3.9"), {"urgent_low": "warning"}),
+        (glucose("4.0"), {}),
+        (replace(glucose("6.1"), fasting=True), {"high": "note"}),
+        (replace(glucose("6.0"), fasting=True), {}),
+        (weight_with_bmi("23.9"), {}),
+        (weight_with_bmi("24.0"), {"high": "note"}),
+        (weight_with_bmi("18.4"), {"low": "note"}),
         (
             replace(pressure("128", "82"), effective=Effective(None, "unknown", "stored")),
             {"time_unknown": "blocking"},
@@ -70,6 +96,14 @@ def test_an_ordinary_reading_has_no_finding_and_is_final_once_bound() -> None:
 )
 def test_rules(case: Case, expected: dict[str, str]) -> None:
     assert names(case) == expected
+
+
+def test_every_threshold_is_dated_and_has_its_sources() -> None:
+    assert clinical()["dated"]
+    for row in clinical()["threshold"]:
+        assert row["source"]
+        assert row["sources"] >= 2
+        assert row["level"] in {rule.name for rule in RULES}
 
 
 def test_a_failed_measurement_is_never_final() -> None:
