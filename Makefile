@@ -8,24 +8,32 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .PHONY: setup run test check bench lock fuzz clean
 .DEFAULT_GOAL := run
 
+# An installation that was cut off leaves `.installing` behind: that environment is made anew, not mended.
+define environment
+@test ! -e $(1)/.installing || rm -rf $(1)
+@test -x $(1)/bin/python || $(PYTHON) -m venv $(1) || { echo "python3 -m venv failed: on Debian, apt install python3-venv"; exit 1; }
+@touch $(1)/.installing
+endef
+
 $(VENV)/.service: requirements/service.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "Python 3.11 to 3.13 is needed; set PYTHON=..."; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian, apt install python3-venv"; exit 1; }
 	@echo "setup: installing the service (locked, with hashes)"
+	$(call environment,$(VENV))
 	@$(PIP) --require-hashes -r requirements/service.lock
 	@$(PIP) --no-deps --no-build-isolation -e .
-	@touch $@
+	@rm $(VENV)/.installing && touch $@
 
 $(VENV)/.dev: requirements/dev.lock $(VENV)/.service
 	@echo "setup: installing the development tools (locked, with hashes)"
+	@touch $(VENV)/.installing
 	@$(PIP) --require-hashes -r requirements/dev.lock
-	@touch $@
+	@rm $(VENV)/.installing && touch $@
 
 .venv-fhir/.ready: requirements/fhir-server.lock
 	@echo "setup: installing the FHIR server into its own environment (locked, with hashes)"
-	@test -x .venv-fhir/bin/python || $(PYTHON) -m venv .venv-fhir
+	$(call environment,.venv-fhir)
 	@.venv-fhir/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fhir-server.lock
-	@touch $@
+	@rm .venv-fhir/.installing && touch $@
 
 setup: $(VENV)/.dev .venv-fhir/.ready
 

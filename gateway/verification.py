@@ -166,9 +166,9 @@ def low(case: Case) -> Iterator[str]:
 def _beyond(level: str, case: Case) -> Iterator[str]:
     """Yield each measured or derived value beyond a threshold of this level, with the threshold."""
     values = {**case.values, **case.derived}
-    for row in clinical()["threshold"]:
+    for row in clinical()[level]:
         quantity = values.get(row["measure"])
-        if row["level"] != level or quantity is None or quantity.unit != row["unit"]:
+        if quantity is None or quantity.unit != row["unit"]:
             continue
         if row["measure"] == Measure.BMI and Measure.BMI not in case.derived:
             continue  # the machine's own BMI is information, never the basis of a judgement
