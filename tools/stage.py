@@ -70,7 +70,10 @@ class Stage:
 
     async def start_fhir(self) -> None:
         """Start the FHIR server on this stage's port (again, with what it held, if it ran before)."""
-        await asyncio.to_thread(self.fhir.start, self.home / "fhir", self.fhir_port)
+        try:
+            await asyncio.to_thread(self.fhir.start, self.home / "fhir", self.fhir_port)
+        except RuntimeError as error:
+            raise StageError(str(error)) from error
 
     async def start_machines(self) -> None:
         """Start every simulated machine."""
@@ -103,11 +106,14 @@ class Stage:
 
     async def _up(self) -> bool:
         if self.gateway and self.gateway.returncode is not None:
-            raise StageError(f"the gateway ended with {self.gateway.returncode}; see gateway.log")
+            words = (self.home / "gateway.log").read_text(encoding="utf-8", errors="replace")[-1500:]
+            raise StageError(f"the gateway ended with status {self.gateway.returncode}:\n{words}")
         try:
             devices = (await self.http.get("/v1/devices")).json()["devices"]
         except (httpx2.HTTPError, ValueError, KeyError):
             return False
+        if {device["port"] for device in devices} != {str(one.link) for one in self.machines.values()}:
+            return False  # another gateway has this port; ours is about to say so and end
         return all(device["condition"] not in {"starting", "lost"} for device in devices)
 
     async def kill_gateway(self) -> None:
