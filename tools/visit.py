@@ -60,13 +60,12 @@ async def _measure(stage: Stage, today: Visit, driver: str, values: Mapping[str,
     """Let one machine measure, and wait until the gateway has it bound and verified."""
     device = driver.replace("_", "-")
     known = {row["id"] for row in await measurements(stage, today.exam)}
-    measuring = asyncio.create_task(stage.machines[driver].measure(values))
-    if driver == "pm6750":
-        await stage.post(
-            f"/v1/devices/{device}/order",
-            {"order": "start_blood_pressure", "arguments": {}, "operator": OPERATOR},
-        )
-    shown = Shown(device, await measuring)
+    async with asyncio.TaskGroup() as group:
+        measuring = group.create_task(stage.machines[driver].measure(values))
+        if driver == "pm6750":
+            order = {"order": "start_blood_pressure", "arguments": {}, "operator": OPERATOR}
+            await stage.post(f"/v1/devices/{device}/order", order)
+    shown = Shown(device, measuring.result())
 
     async def arrived() -> Any:
         rows = await measurements(stage, today.exam)
