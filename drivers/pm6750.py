@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from drivers.catalogue import Driver, Refusal, Serial, frame_by_frame
 from drivers.dialogue import Answer, Dialogue, Listen, Observe, Order, Report, Send, Settings, Step
+from drivers.push import refused
 from protocol import berry
 from protocol.berry import (
     FAILED,
@@ -134,7 +135,7 @@ def _start(order: Order, settings: Settings, cuff: _Cuff) -> Generator[Step, Ans
     try:
         mode, pressure = _inflation(settings, order.arguments)
     except ConfigError as wrong:
-        yield Observe(Notice(wrong.code, {"reason": wrong.detail}))
+        yield Observe(Notice(wrong.code, {"reason": wrong.detail}, fault=True))
         return
     cuff.begin()
     yield Send(command(PATIENT_MODE, mode))
@@ -146,7 +147,7 @@ def _follow(frame: Frame, cuff: _Cuff) -> Generator[Step, Answer, None]:
     """Show the cuff pressure; report the last word on a measurement, once."""
     said = next(iter(decode([frame])))
     if isinstance(said, Refusal):
-        yield Observe(Notice(said.code, {"reason": said.reason, "frame": said.frame.hex(" ")}))
+        yield Observe(refused(said))
     elif isinstance(said, Progress):
         cuff.ends(frame.data)
         yield Observe(said)

@@ -15,7 +15,7 @@ def pass_on(decoded: Iterable[Decoded]) -> Generator[Step, Answer, None]:
     setting that nobody sees.
     """
     for item in decoded:
-        yield from tell(_notice(item) if isinstance(item, Refusal) else item)
+        yield from tell(refused(item) if isinstance(item, Refusal) else item)
 
 
 def push(decode: Decode) -> Callable[[Settings], Dialogue]:
@@ -30,5 +30,6 @@ def push(decode: Decode) -> Callable[[Settings], Dialogue]:
     return talk
 
 
-def _notice(refusal: Refusal) -> Notice:
-    return Notice(refusal.code, {"reason": refusal.reason, "frame": refusal.frame.hex(" ")})
+def refused(refusal: Refusal) -> Notice:
+    """Return the notice a person needs to mend what made the device speak so."""
+    return Notice(refusal.code, {"reason": refusal.reason, "frame": refusal.frame.hex(" ")}, fault=True)

@@ -14,10 +14,11 @@ from decimal import Decimal
 
 from drivers.catalogue import Decoded, Driver, Refusal, Serial, frame_by_frame
 from drivers.dialogue import Answer, Dialogue, Listen, Observe, Report, Send, Settings, Step
+from drivers.push import refused
 from protocol.errors import ConfigError, MalformedValue
 from protocol.framing import Frame, LineFramer
 from protocol.quantities import Quantity
-from protocol.readings import Event, Kind, Measure, Notice, Progress, Reading
+from protocol.readings import Event, Kind, Measure, Progress, Reading
 from protocol.steady import Steady
 from protocol.times import device_time
 
@@ -165,7 +166,7 @@ def _weigh(said: Decoded, plate: _Plate, *, printed: bool) -> Generator[Step, An
             yield Observe(said)
     elif isinstance(said, Refusal) and said.reason not in plate.told:
         plate.told.add(said.reason)
-        yield Observe(Notice(said.code, {"reason": said.reason, "frame": said.frame.hex(" ")}))
+        yield Observe(refused(said))
 
 
 DRIVER = Driver(

@@ -83,7 +83,7 @@ class _Meter:
         """Do what a person asked; the identity is read first, so that every order also reads the clock."""
         seconds = yield from self.read_identity()
         if seconds is None:
-            yield Observe(Notice("sinocare_sn.asleep", {"order": order.name}))
+            yield Observe(Notice("sinocare_sn.asleep", {"order": order.name}, fault=True))
         elif order.name == "read_records":
             yield from self.read_records()
         elif order.name == "set_clock":
@@ -106,7 +106,7 @@ class _Meter:
         else:
             packet = None
         if packet is None:
-            yield Observe(Notice("sinocare_sn.records_incomplete"))
+            yield Observe(Notice("sinocare_sn.records_incomplete", fault=True))
         yield from _pause()
 
     def set_clock(self, stated: str, *, seconds: bool) -> Generator[Step, Answer, None]:
@@ -115,7 +115,7 @@ class _Meter:
             moment = datetime.strptime(stated, "%Y-%m-%dT%H:%M:%S")  # noqa: DTZ007 - the meter's own time
             body = clock_body(moment, seconds=seconds)
         except ValueError:
-            yield Observe(Notice("sinocare_sn.clock_refused", {"time": stated}))
+            yield Observe(Notice("sinocare_sn.clock_refused", {"time": stated}, fault=True))
             return
         yield Send(command(body, self.code))
         yield from _pause()

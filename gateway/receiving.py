@@ -22,6 +22,9 @@ from store.journal import Transaction
 
 log = logging.getLogger(__name__)
 
+PERSONAL = frozenset({"patient_id"})
+"""What may name a person: typed at a machine, never used for binding, and kept in the raw frame only."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contact:
@@ -75,7 +78,7 @@ def _received(tx: Transaction, reading: Reading, contact: Contact) -> str:
             evidence=[frame.hex() for frame in reading.evidence],
             device_time=reading.device_time,
             sequence=reading.sequence,
-            context=dict(reading.context),
+            context={name: said for name, said in reading.context.items() if name not in PERSONAL},
             flags=sorted(reading.flags),
             failed=reading.failed,
             stored=reading.stored,

@@ -24,7 +24,15 @@ from gateway.links.hotplug import Hotplug
 from gateway.links.serial import LineSettings, open_serial
 from gateway.receiving import Contact, receive
 from gateway.service import DeviceCondition, DeviceState
-from protocol.errors import GatewayError, LinkError, NoAnswer, ProtocolError, RequestRefused, StoreError
+from protocol.errors import (
+    GatewayError,
+    LinkError,
+    MalformedValue,
+    NoAnswer,
+    ProtocolError,
+    RequestRefused,
+    StoreError,
+)
 from protocol.framing import Noise
 from protocol.readings import DeviceClock, Event, Identified, Notice, Progress, Reading
 from store.facts import DeviceEvent, Instant
@@ -62,6 +70,8 @@ class Station:
         self._offset: float | None = None
         self._unframed = 0
         self._noted: str | None = None
+        self._serial: str | None = None
+        """As the device told it at this contact; another one may hang on the cable next time."""
         self._state = DeviceState(
             name=config.name,
             driver=driver.name,
@@ -123,7 +133,7 @@ class Station:
     async def _converse(self) -> None:
         link = await open_serial(self.config.port, LineSettings.of(self.driver.link, self.config))
         self._drop_orders()
-        self._offset, self._began, self._unframed = None, None, 0
+        self._serial, self._offset, self._began, self._unframed = None, None, None, 0
         try:
             await self._note("link.opened")
             self._set(condition="waiting" if self._state.condition != "silent" else "silent", code=None)
@@ -144,7 +154,7 @@ class Station:
         contact = Contact(
             device=self.config.name,
             driver=self.driver,
-            serial=self._state.serial,
+            serial=self._serial,
             began=began,
             clock_offset_s=self._offset_at(reading),
             zone=self._shared.zone,
@@ -180,14 +190,21 @@ class Station:
                 shown = {str(name): f"{format(q.value, 'f')} {q.unit}" for name, q in values.items()}
                 self._set(condition="measuring", code=None, progress={"state": state, **shown})
             case Identified(serial, _):
+                self._serial = serial
                 self._set(condition="connected", serial=serial)
             case DeviceClock(device_time, evidence):
                 self._offset = clock.offset(device_time, now, self._shared.zone)
                 self._set(clock_offset_s=self._offset)
                 await self._write("clock.read", _coincident(device_time, self._offset, evidence))
-            case Notice(code, _):
-                self._set(condition="connected", code=code)
+            case Notice(code, _, fault):
+                self._noticed(code, fault=fault)
         self._set(last_heard=_iso(now))
+
+    def _noticed(self, code: str, *, fault: bool) -> None:
+        """Show a fault until something sensible is heard; a driver's own word outlasts "malformed"."""
+        known = (self._state.code or "").startswith(f"{self.driver.name}.")
+        if not (fault and known and code == MalformedValue.code):
+            self._set(condition="connected", code=code if fault else None)
 
     def noise(self, noise: Noise) -> None:
         """Count bytes that belong to no frame; many of them and nothing else means a wrong line setting."""

@@ -99,10 +99,14 @@ class Identified:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something a person should know; `code` names its text in `gateway/messages.py`."""
+    """Something said that is no value; `code` names its text in `gateway/messages.py`.
+
+    A `fault` stands in the device's state until something sensible is heard: a person has to do something.
+    """
 
     code: str
     detail: Mapping[str, str] = field(default_factory=dict)
+    fault: bool = False
 
 
 Event = DeviceClock | Progress | Identified | Notice

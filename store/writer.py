@@ -132,7 +132,7 @@ class Writer:
             facts = self._write(jobs)
         except Exception as error:  # the thread must live on: the next command tries anew
             failed = store_error(error) if isinstance(error, sqlite3.Error) else StoreError(str(error))
-            log.error("commit failed: %s", failed)
+            log.error("commit failed", extra={"code": failed.code, "cause": str(failed)})
             self._rollback()
             for job in jobs:
                 job.settle(failed)
@@ -191,4 +191,4 @@ class Writer:
         try:
             self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         except sqlite3.Error as error:
-            log.warning("checkpoint failed, the WAL keeps everything: %s", error)
+            log.warning("checkpoint failed, the WAL keeps everything", extra={"cause": str(error)})

@@ -81,5 +81,5 @@ def test_progress_and_notices_show_in_the_state(live, client):
     )
     state = client.get("/v1/devices").json()["devices"][0]
     assert (state["condition"], state["progress"]["cuff_pressure"]) == ("measuring", "128 mm[Hg]")
-    live.observe("bp-1", Notice("device.malformed"))
+    live.observe("bp-1", Notice("device.malformed", fault=True))
     assert client.get("/v1/devices").json()["devices"][0]["code"] == "device.malformed"

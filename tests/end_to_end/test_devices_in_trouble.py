@@ -82,3 +82,23 @@ async def test_a_device_that_never_answers(stage: Stage) -> None:
     )
     await until_device(stage, "pm6750", condition="silent")
     assert advice("device.no_answer") in (await stage.http.get("/devices")).text
+
+
+async def test_a_machine_set_to_another_format_says_what_to_set(stage: Stage) -> None:
+    await stage.start_machines()
+    await stage.start_gateway()
+    stage.machines["omron_hbp"].order({"noise": b"MMBP203N\r2026.07.11\r120\r080\r072\r".hex()})
+    await until_device(stage, "omron-hbp", code="omron_hbp.wrong_format")
+    assert advice("omron_hbp.wrong_format") in (await stage.http.get("/devices")).text
+    assert (await stage.get("/v1/measurements"))["measurements"] == []
+    await visit(stage, 1, Vitals(5))
+    await until_device(stage, "omron-hbp", code=None)
+
+
+async def test_an_empty_meter_is_ready(stage: Stage) -> None:
+    """What a device says in passing is no fault: the card waits for its value."""
+    await stage.start_machines()
+    await stage.start_gateway()
+    await until_device(stage, "sinocare-sn", condition="connected", code=None)
+    await open_exam(stage, 0)
+    assert messages.text("sinocare_sn.memory_empty", "zh-CN") not in (await stage.http.get("/")).text
