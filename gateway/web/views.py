@@ -145,7 +145,7 @@ class Views:
         return {
             "name": device.name,
             "kinds": " · ".join(say(KINDS.get(kind, kind)) for kind in device.kinds),
-            "tone": "check" if device.code == "device.noise" else tone,
+            "tone": "check" if device.code and tone == "ok" else tone,
             "shape": shape,
             "condition": say(word),
             "advice": messages.text(device.code, self.language.tag) if device.code else "",
