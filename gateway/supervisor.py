@@ -112,7 +112,7 @@ class Station:
     async def run(self) -> None:
         """Keep the conversation going for ever, waiting longer between attempts that hear nothing."""
         while True:
-            waits = wait_exponential_jitter(initial=0.2, max=5.0, jitter=0.2)
+            waits = wait_exponential_jitter(multiplier=0.2, max=5.0, jitter=0.2)
             await AsyncRetrying(wait=waits, sleep=self._pause)(self._contact)
             await self._pause(0.2)
 
@@ -135,7 +135,7 @@ class Station:
         self._drop_orders()
         self._serial, self._offset, self._began, self._unframed = None, None, None, 0
         try:
-            await self._note("link.opened")
+            await self._told("link.opened")
             self._set(condition="waiting" if self._state.condition != "silent" else "silent", code=None)
             await conduct(self.driver, self.settings, link, self, self.orders)
         finally:
@@ -220,18 +220,21 @@ class Station:
         code = "device.noise" if puzzled else error.code
         self._began = None
         self._set(condition=condition, code=code, detail=error.detail, progress={})
-        await self._note(error.code)
+        if isinstance(error, StoreError):
+            self._noted = None  # so that the next contact must write before it reads
+            return
+        with suppress(StoreError):
+            await self._told(error.code)
 
-    async def _note(self, code: str) -> None:
-        """Keep a change of state in the journal, once; a repeat says nothing new."""
+    async def _told(self, code: str) -> None:
+        """Keep a change of state in the journal, once; a repeat says nothing new. Raises StoreError."""
         if code != self._noted:
-            self._noted = code
             await self._write(code, {})
+            self._noted = code
 
     async def _write(self, code: str, detail: dict[str, str]) -> None:
         event = DeviceEvent(device=self.config.name, code=code, detail=detail)
-        with suppress(StoreError):
-            await self._shared.journal.run(lambda tx: tx.append(event))
+        await self._shared.journal.run(lambda tx: tx.append(event))
 
     def _set(self, **fields: object) -> None:
         before = self._state

@@ -1,5 +1,6 @@
 """The outbox in words: what reached the central record, since when not, what it refused and why."""
 
+from gateway import messages
 from gateway.service import Reach
 from gateway.web.cards import source
 from gateway.web.language import mark
@@ -17,12 +18,13 @@ def outbox(views: Views) -> dict[str, object]:
 
 
 def bar(views: Views) -> dict[str, object]:
-    """Return the line under every page: what was sent, and how many lie in the tray."""
+    """Return the line under every page: why nothing is taken, what was sent, how many lie in the tray."""
     counts = views.queries.outbox_counts()
     kept = views.language.say(mark("No central record is configured. Everything is kept here."))
     states = [_state(views, name, count) for name, count in counts.items()]
     waiting = views.queries.counts().tray
     return {
+        "faults": [messages.text(code, views.language.tag) for code in views.faults],
         "outbox": states or [{"tone": "off", "shape": "○", "state": kept}],
         "tray": views.language.count("{n} not assigned", "{n} not assigned", waiting) if waiting else "",
     }

@@ -52,6 +52,7 @@ class Views:
     def __init__(self, here: Context, viewer: Viewer) -> None:
         devices = here.service.devices()
         self.reach = here.service.reach()
+        self.faults = here.faults()
         self.queries: Queries = here.queries
         self.zone = ZoneInfo(here.config.timezone)
         self.now = datetime.now(UTC)
