@@ -69,7 +69,9 @@ class Station:
         self._began: Instant | None = None
         self._offset: float | None = None
         self._unframed = 0
-        self._noted: str | None = None
+        self._linked = False
+        self._noted: set[str] = set()
+        """Codes kept in the journal since the device was last heard: a flapping port says nothing new."""
         self._serial: str | None = None
         """As the device told it at this contact; another one may hang on the cable next time."""
         self._state = DeviceState(
@@ -101,7 +103,7 @@ class Station:
         """Raise RequestRefused where this order cannot be taken now."""
         if name not in self.driver.orders:
             raise RequestRefused(f"{self.config.name}: {name}", code="order.unknown")
-        if self._state.condition in {"starting", "lost", "failed"} or self.orders.full():
+        if not self._linked or self.orders.full():
             raise RequestRefused(f"{self.config.name}: {name}", code="order.not_now")
 
     def order(self, order: Order) -> None:
@@ -136,9 +138,12 @@ class Station:
         self._serial, self._offset, self._began, self._unframed = None, None, None, 0
         try:
             await self._told("link.opened")
-            self._set(condition="waiting" if self._state.condition != "silent" else "silent", code=None)
+            if self._state.condition != "silent":
+                self._set(condition="waiting", code=None)
+            self._linked = True
             await conduct(self.driver, self.settings, link, self, self.orders)
         finally:
+            self._linked = False
             with suppress(LinkError):
                 await link.close()
 
@@ -160,7 +165,7 @@ class Station:
             zone=self._shared.zone,
         )
         await self._shared.journal.run(lambda tx: receive(tx, reading, contact))
-        self._unframed = 0
+        self._heard()
         self._set(
             condition="connected",
             code=f"failed.{reading.failed.partition(':')[0]}" if reading.failed else None,
@@ -180,7 +185,7 @@ class Station:
     async def observe(self, event: Event) -> None:
         """Let an event show in the state; a clock read is kept in the journal as the coincident timestamp."""
         now = self._shared.clock.now()
-        self._unframed = 0
+        self._heard()
         match event:
             case Progress(underway=False):
                 self._began = None
@@ -199,6 +204,11 @@ class Station:
             case Notice(code, _, fault):
                 self._noticed(code, fault=fault)
         self._set(last_heard=_iso(now))
+
+    def _heard(self) -> None:
+        """Note that the device said something with sense in it."""
+        self._unframed = 0
+        self._noted.clear()
 
     def _noticed(self, code: str, *, fault: bool) -> None:
         """Show a fault until something sensible is heard; a driver's own word outlasts "malformed"."""
@@ -221,16 +231,16 @@ class Station:
         self._began = None
         self._set(condition=condition, code=code, detail=error.detail, progress={})
         if isinstance(error, StoreError):
-            self._noted = None  # so that the next contact must write before it reads
+            self._noted.clear()  # so that the next contact must write before it reads
             return
         with suppress(StoreError):
             await self._told(error.code)
 
     async def _told(self, code: str) -> None:
-        """Keep a change of state in the journal, once; a repeat says nothing new. Raises StoreError."""
-        if code != self._noted:
+        """Keep a change of state in the journal, once until the device is heard again. Raises StoreError."""
+        if code not in self._noted:
             await self._write(code, {})
-            self._noted = code
+            self._noted.add(code)
 
     async def _write(self, code: str, detail: dict[str, str]) -> None:
         event = DeviceEvent(device=self.config.name, code=code, detail=detail)

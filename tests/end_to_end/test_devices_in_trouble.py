@@ -1,5 +1,6 @@
 """Pulled cables, garbage, silence: the text says what to do, the exam goes on, the device comes back."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from tools.people import Vitals, person
 from tools.stage import Stage
 from tools.visit import visit
 
+START = {"order": "start_blood_pressure", "arguments": {}, "operator": "test"}
 pytestmark = pytest.mark.xdist_group("end-to-end")
 
 
@@ -76,12 +78,25 @@ async def test_a_device_that_never_answers(stage: Stage) -> None:
     pm6750 = stage.machines["pm6750"]
     pm6750.order({"silence": True})
     await open_exam(stage, 0)
-    await stage.post(
-        "/v1/devices/pm6750/order",
-        {"order": "start_blood_pressure", "arguments": {}, "operator": "test"},
-    )
+    await stage.post("/v1/devices/pm6750/order", START)
     await until_device(stage, "pm6750", condition="silent")
+
+    async def asked_again() -> bool:
+        answer = await stage.http.post("/v1/devices/pm6750/order", json=START)
+        return answer.is_success
+
+    await stage.until(asked_again, "the board's port was not opened again", 20)
+    await until_device(stage, "pm6750", condition="silent", code="device.no_answer")
     assert advice("device.no_answer") in (await stage.http.get("/devices")).text
+    pm6750.order({"silence": False})
+    measuring = asyncio.create_task(pm6750.measure(Vitals(6).blood_pressure()))
+
+    async def measured() -> bool:
+        await asked_again()
+        return measuring.done()
+
+    await stage.until(measured, "the board did not measure once it could hear again", 30)
+    await until_device(stage, "pm6750", readings=1)
 
 
 async def test_a_machine_set_to_another_format_says_what_to_set(stage: Stage) -> None:

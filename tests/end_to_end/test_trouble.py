@@ -51,7 +51,7 @@ async def test_killed_at_any_moment(stage: Stage) -> None:
         playing = asyncio.create_task(visit(stage, number, vitals))
         watching = asyncio.create_task(watch(stage, acknowledged))
         if number % 2 == 0:
-            done, _ = await asyncio.wait({playing}, timeout=chance.uniform(0.05, 1.5))
+            done, _ = await asyncio.wait({playing}, timeout=chance.uniform(0.05, 0.7))
             kills += not done
             await stage.kill_gateway()
             playing.cancel()

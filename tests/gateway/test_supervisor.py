@@ -126,3 +126,30 @@ async def test_an_order_the_driver_does_not_know_is_refused(bench: tuple[Station
     with pytest.raises(RequestRefused) as refused:
         station.order(Order("start_blood_pressure"))
     assert refused.value.code == "order.unknown"
+
+
+async def test_a_flapping_port_fills_no_journal(bench: tuple[Station, Port], journal: Journal) -> None:
+    station, port = bench
+    for _ in range(3):
+        await until(lambda: station.state.condition == "waiting")
+        port.unplug()
+        await until(lambda: station.state.condition == "lost")
+        port.plug()
+    await until(lambda: station.state.condition == "waiting")
+    codes = [event.code for event in journal.queries.device_events("bp-1")]
+    assert len(codes) == len(set(codes))
+    port.say(LINE % 120)
+    await until(lambda: station.state.readings == 1)
+    port.unplug()
+    await until(lambda: station.state.condition == "lost")
+    port.plug()
+    assert len(journal.queries.device_events("bp-1")) > len(codes)
+
+
+async def test_an_order_is_taken_only_while_the_port_is_open(tmp_path: Path, journal: Journal) -> None:
+    shared = Surroundings(journal, Clock(), Hotplug(), ZoneInfo("Asia/Shanghai"), lambda: None)
+    config = DeviceConfig(name="bp-2", driver="pm6750", port=str(tmp_path / "nothing"))
+    station = Station(config, catalogue.every()["pm6750"], shared)
+    with pytest.raises(RequestRefused) as refused:
+        station.order(Order("start_blood_pressure"))
+    assert refused.value.code == "order.not_now"

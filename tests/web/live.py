@@ -116,11 +116,17 @@ class Live:
 
     def report(self, device: str, heard: Reading) -> None:
         """Let a device have reported a reading; returns after COMMIT."""
-        self.run(self.station(device).report(heard))
+        self.run(self._linked(device).report(heard))
 
     def observe(self, device: str, event: Event) -> None:
         """Let a device have said something else."""
-        self.run(self.station(device).observe(event))
+        self.run(self._linked(device).observe(event))
+
+    def _linked(self, device: str) -> Station:
+        """Return a station whose port is taken as open: what it hears is handed to it."""
+        station = self.station(device)
+        station._linked = True
+        return station
 
     def client(self, **more: Any) -> httpx2.Client:
         """Return an HTTP client of this server."""
