@@ -17,7 +17,7 @@ from gateway.clock import Timing
 from gateway.verification import Case
 from protocol.quantities import Quantity
 from protocol.readings import Kind, Measure, Reading
-from store.facts import Bound, Derived, Instant, Judged, Measurement, Received, Value
+from store.facts import Bound, Derived, Effective, Instant, Judged, Measurement, Received, Value
 from store.journal import Transaction
 
 log = logging.getLogger(__name__)
@@ -158,20 +158,10 @@ def judge(
     measurement = tx.measurement(measurement_id)
     if measurement is None:
         raise LookupError(measurement_id)
-    effective = clock.effective(
-        Timing(
-            stored=measurement.stored,
-            device_time=measurement.device_time,
-            arrived=measurement.received,
-            offset_s=measurement.clock_offset_s,
-            tolerance_s=verification.tolerance_s(),
-            zone=zone,
-        )
-    )
+    effective = _effective(measurement, zone)
     bmi = body_mass_index(tx, measurement)
     found = verification.findings(
         Case(
-            kind=Kind(measurement.kind),
             values=quantities_of(measurement.values),
             failed=measurement.failed,
             machine_range=machine_range,
@@ -187,6 +177,19 @@ def judge(
     if status == "final" and bmi is not None:
         tx.append(bmi)
     tx.append(Judged(measurement=measurement_id, status=status, effective=effective, findings=found))
+
+
+def _effective(measurement: Measurement, zone: ZoneInfo) -> Effective:
+    return clock.effective(
+        Timing(
+            stored=measurement.stored,
+            device_time=measurement.device_time,
+            arrived=measurement.received,
+            offset_s=measurement.clock_offset_s,
+            tolerance_s=verification.tolerance_s(),
+            zone=zone,
+        )
+    )
 
 
 def body_mass_index(tx: Transaction, measurement: Measurement) -> Derived | None:

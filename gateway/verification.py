@@ -13,7 +13,7 @@ from importlib import resources
 from typing import Any
 
 from protocol.quantities import Quantity
-from protocol.readings import Kind, Measure
+from protocol.readings import Measure
 from store.facts import Effective, Finding, Severity, Status
 
 KG_PER_LB = Decimal("0.45359237")
@@ -28,7 +28,6 @@ class Case:
     `repeats` are earlier measurements equal in device, device time and values.
     """
 
-    kind: Kind
     values: Mapping[Measure, Quantity]
     failed: str | None
     machine_range: Mapping[Measure, tuple[Decimal, Decimal]]
@@ -50,7 +49,7 @@ class Rule:
     name: str
     severity: Severity
     check: Callable[[Case], Iterator[str]]
-    about: str = field(default="")
+    about: str
 
 
 def numbers() -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ import click
 from drivers import catalogue
 from gateway.config import load_with_origins
 from tools import stanzas
+from tools.parameters import JSON
 
 FILE = click.argument("file", required=False, type=click.Path(path_type=Path))
 
@@ -32,7 +33,7 @@ def check(file: Path | None) -> None:
 @config.command()
 @FILE
 @click.option("--origin", is_flag=True, help="Say behind each value which file or variable it came from.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def show(file: Path | None, origin: bool, as_json: bool) -> None:
     """Print the configuration in force, defaults included."""
     loaded = load_with_origins(file)

@@ -17,14 +17,7 @@ from gateway.config import Config, load
 from gateway.links.ports import PortInfo, ports
 from protocol.errors import RequestRefused
 from tools import running, stanzas
-
-CONFIG = click.option(
-    "--config",
-    "path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="TOML file that names the service.",
-)
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+from tools.parameters import CONFIG, JSON
 
 
 @click.group()

@@ -12,6 +12,7 @@ from gateway.config import load_with_origins
 from protocol.errors import ConfigError
 from tools import checks
 from tools.checks import Box, Check
+from tools.parameters import JSON
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -20,7 +21,7 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 @click.option(
     "--config", "path", type=click.Path(dir_okay=False, path_type=Path), help="TOML file to judge by."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 @click.pass_context
 def doctor(ctx: click.Context, path: Path | None, as_json: bool) -> None:
     """Find out what is wrong on this box. Nothing is changed, and no device's line is touched.

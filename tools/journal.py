@@ -16,6 +16,7 @@ from gateway.config import load
 from protocol.errors import StoreError
 from store.integrity import Report
 from store.queries import Queries
+from tools.parameters import JSON
 
 JOURNAL = "journal.db"
 PAGE = 1000
@@ -36,9 +37,6 @@ def where(command: Command) -> Command:
         help="A journal or a backup itself, without a configuration.",
     )
     return config(file(command))
-
-
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @contextmanager

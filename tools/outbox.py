@@ -14,15 +14,9 @@ import httpx2
 from gateway.config import load
 from protocol.errors import DeliveryError, RequestRefused
 from tools import running
+from tools.parameters import CONFIG, JSON
 
 MOST = 1000
-CONFIG = click.option(
-    "--config",
-    "path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="TOML file that names the service.",
-)
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group()

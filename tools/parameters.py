@@ -1,11 +1,20 @@
 """Command-line parameters that several commands take."""
 
 import difflib
+from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
 
 from drivers import catalogue
+
+CONFIG = click.option(
+    "--config",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="TOML file that names the service.",
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 class DriverName(click.ParamType[catalogue.Driver]):

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.verification import CONFIRMABLE, RULES, Case, body_mass_index, clinical, findings, status
 from protocol.quantities import Quantity
-from protocol.readings import Kind, Measure
+from protocol.readings import Measure
 from store.facts import Effective
 
 GOOD_TIME = Effective(datetime(2026, 7, 11, 1, 0, tzinfo=UTC), "gateway_synchronised", "live")
@@ -24,7 +24,7 @@ def pressure(systolic: str, diastolic: str, mean: str | None = None) -> Case:
     if mean:
         values[Measure.MEAN_PRESSURE] = Quantity(Decimal(mean), "mm[Hg]")
     ranges = {Measure.SYSTOLIC: (Decimal(60), Decimal(260))}
-    return Case(Kind.BLOOD_PRESSURE, values, None, ranges, GOOD_TIME, None)
+    return Case(values, None, ranges, GOOD_TIME, None)
 
 
 def body(height: str, weight: str, bmi: str) -> Case:
@@ -33,18 +33,18 @@ def body(height: str, weight: str, bmi: str) -> Case:
         Measure.BODY_WEIGHT: Quantity(Decimal(weight), "kg"),
         Measure.BMI: Quantity(Decimal(bmi), "kg/m2"),
     }
-    return Case(Kind.BODY_SIZE, values, None, {}, GOOD_TIME, None)
+    return Case(values, None, {}, GOOD_TIME, None)
 
 
 def glucose(value: str) -> Case:
     values = {Measure.GLUCOSE: Quantity(Decimal(value), "mmol/L")}
-    return Case(Kind.GLUCOSE, values, None, {}, GOOD_TIME, None)
+    return Case(values, None, {}, GOOD_TIME, None)
 
 
 def weight_with_bmi(bmi: str) -> Case:
     values = {Measure.BODY_WEIGHT: Quantity(Decimal("60.0"), "kg")}
     derived = {Measure.BMI: Quantity(Decimal(bmi), "kg/m2")}
-    return Case(Kind.BODY_SIZE, values, None, {}, GOOD_TIME, None, derived)
+    return Case(values, None, {}, GOOD_TIME, None, derived)
 
 
 def names(case: Case) -> dict[str, str]:
@@ -108,7 +108,7 @@ def test_every_threshold_is_dated_and_has_its_sources() -> None:
 
 
 def test_a_failed_measurement_is_never_final() -> None:
-    case = Case(Kind.BLOOD_PRESSURE, {}, "cuff_loose", {}, GOOD_TIME, None)
+    case = Case({}, "cuff_loose", {}, GOOD_TIME, None)
     assert names(case) == {"measurement_failed": "blocking"}
     assert status(True, findings(case)) == "preliminary"
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -12,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
+
+from tools.stage import free_port
 
 DEADLINE_S = 20.0
 T = TypeVar("T")
@@ -101,10 +102,3 @@ class Ser2net:
     def stop(self) -> None:
         self.server.kill()
         self.server.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import serial
-from cables import DEADLINE_S, Cable, Ser2net, becomes, descriptors, free_port, link_threads, soon
+from cables import DEADLINE_S, Cable, Ser2net, becomes, descriptors, link_threads, soon
 from serial import rfc2217
 
 from drivers.catalogue import Serial
@@ -22,6 +22,7 @@ from gateway.links import Link
 from gateway.links.hotplug import Hotplug
 from gateway.links.serial import INBOX, LineSettings, open_serial
 from protocol.errors import Busy, LinkError, Lost, Unavailable
+from tools.stage import free_port
 
 NOBODY = 65534
 pytestmark = pytest.mark.filterwarnings(r"ignore:set(Daemon|Name)\(\):DeprecationWarning:serial")

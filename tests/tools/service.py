@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,13 +11,9 @@ from pathlib import Path
 
 import httpx2
 
+from tools.stage import free_port
+
 GATEWAY = Path(sys.executable).with_name("checkup-gateway")
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def written(folder: Path, device_port: str, more: str = "") -> Path:

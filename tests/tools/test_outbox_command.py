@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 from tests.api.test_api_outbox import FHIR, park
-from tests.tools.service import command, free_port
+from tests.tools.service import command
 from tests.web.live import Live, pressure
+from tools.stage import free_port
 
 
 def config(folder: Path, port: int) -> Path:
