@@ -33,6 +33,18 @@ class Serial:
 
 
 @dataclass(frozen=True, slots=True)
+class Hid:
+    """A USB HID device: every read is one whole report of `report` bytes, and so is every write.
+
+    The bytes carry no report number. `usb` names the device (or the bridge chip inside it); a pseudo-terminal
+    or socket that delivers whole reports may stand in for it.
+    """
+
+    report: int
+    usb: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """A whole frame whose content its protocol does not allow, with the reason."""
 
@@ -65,7 +77,7 @@ class Driver:
     title: str
     models: tuple[str, ...]
     kinds: tuple[Kind, ...]
-    link: Serial
+    link: Serial | Hid
     framer: Callable[[], Framer]
     decode: Decode
     talk: Callable[[Settings], Dialogue]
@@ -76,6 +88,16 @@ class Driver:
     orders: tuple[str, ...] = ()
     settings: Mapping[str, str | int | bool] = field(default_factory=no_settings)
     machine_range: Mapping[Measure, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    shaped: "Callable[[Driver, Settings], Driver] | None" = None
+
+    @property
+    def experimental(self) -> bool:
+        """Say whether only one source mentions the protocol: never proposed, used where a person names it."""
+        return self.grade == "C"
+
+    def under(self, settings: Settings) -> "Driver":
+        """Return the driver as *settings* (all of them) make it; ValueError where they fit no model."""
+        return self.shaped(self, settings) if self.shaped else self
 
 
 def frame_by_frame(decode_one: Callable[[bytes], Iterable[Reading | Event]]) -> Decode:

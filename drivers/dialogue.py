@@ -41,6 +41,13 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """Say whether the journal holds the reading of this record (`Reading.record`) already: True or False."""
+
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
 class Observe:
     """Let this be known: a clock read, progress, a notice."""
 
@@ -55,8 +62,8 @@ class Order:
     arguments: Mapping[str, str] = field(default_factory=dict)
 
 
-Step = Send | Listen | Report | Observe
-Answer = Frame | Order | None
+Step = Send | Listen | Report | Known | Observe
+Answer = Frame | Order | bool | None
 Dialogue = Generator[Step, Answer, None]
 Settings = Mapping[str, str | int | bool]
 

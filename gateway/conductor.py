@@ -9,7 +9,7 @@ from collections import deque
 from typing import Protocol
 
 from drivers.catalogue import Driver
-from drivers.dialogue import Answer, Listen, Observe, Order, Report, Send, Settings, Step
+from drivers.dialogue import Answer, Known, Listen, Observe, Order, Report, Send, Settings, Step
 from gateway.links import Link
 from protocol.framing import Frame, Framer, Noise
 from protocol.readings import Event, Reading
@@ -23,6 +23,10 @@ class Sink(Protocol):
 
     async def report(self, reading: Reading) -> None:
         """Make *reading* durable; returns after COMMIT, and only then the device hears more from us."""
+        ...
+
+    async def known(self, record: str) -> bool:
+        """Say whether the journal holds this record of the device already."""
         ...
 
     async def observe(self, event: Event) -> None:
@@ -67,6 +71,8 @@ async def _do(step: Step, ear: "_Ear", link: Link, sink: Sink) -> Answer:
             return await ear.hear(step)
         case Report(reading):
             await sink.report(reading)
+        case Known(record):
+            return await sink.known(record)
         case Observe(event):
             await sink.observe(event)
     return None

@@ -63,7 +63,7 @@ class Station:
     ) -> None:
         """Do nothing yet; *heard* is when the device was last heard in an earlier run."""
         self.config = config
-        self.driver = driver
+        self.driver = driver.under({**driver.settings, **config.settings})
         self.orders: asyncio.Queue[Order] = asyncio.Queue(1)
         self._shared = shared
         self._began: Instant | None = None
@@ -174,6 +174,11 @@ class Station:
             last_heard=_iso(self._shared.clock.now()),
         )
 
+    async def known(self, record: str) -> bool:
+        """Say whether the journal holds this record of the device that is at the other end now."""
+        told = self.config.name, self._serial, self.driver.name, record
+        return await self._shared.journal.run(lambda tx: tx.by_record(*told)) is not None
+
     def _offset_at(self, reading: Reading) -> float | None:
         """Return device clock minus ours: a live reading that carries a time is itself such a pair."""
         if reading.stored or reading.device_time is None:
@@ -201,7 +206,9 @@ class Station:
                 self._offset = clock.offset(device_time, now, self._shared.zone)
                 self._set(clock_offset_s=self._offset)
                 await self._write("clock.read", _coincident(device_time, self._offset, evidence))
-            case Notice(code, _, fault):
+            case Notice(code, detail, fault, evidence):
+                if evidence:
+                    await self._write(code, {**detail, "frame": evidence.hex()})
                 self._noticed(code, fault=fault)
         self._set(last_heard=_iso(now))
 

@@ -102,11 +102,14 @@ class Notice:
     """Something said that is no value; `code` names its text in `gateway/messages.py`.
 
     A `fault` stands in the device's state until something sensible is heard: a person has to do something.
+    With `evidence` it is a result that this project has no measure for: journalled before the device hears
+    that it was taken.
     """
 
     code: str
     detail: Mapping[str, str] = field(default_factory=dict)
     fault: bool = False
+    evidence: bytes = b""
 
 
 Event = DeviceClock | Progress | Identified | Notice

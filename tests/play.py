@@ -1,12 +1,14 @@
 """Plays a transcript against a driver's dialogue in memory: no loop, no port, a clock that only counts."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from drivers.catalogue import Driver, every
-from drivers.dialogue import Answer, Listen, Observe, Order, Report, Send, Settings, Step
+from drivers.dialogue import Answer, Known, Listen, Observe, Order, Report, Send, Settings, Step
+from protocol.errors import ProtocolError
 from protocol.framing import Frame, Noise
 from protocol.readings import Event, Reading
 from protocol.transcript import (
@@ -65,9 +67,23 @@ class Played:
     events: list[Event] = field(default_factory=list)
 
 
-def play(driver: Driver, transcript: Transcript, chunks: Chunks = whole, noise: bytes = b"") -> Played:
-    """Play *transcript* to its end; AssertionError names the first turn where the driver does otherwise."""
-    return _Player(driver, transcript, chunks, noise).run()
+def play(
+    driver: Driver,
+    transcript: Transcript,
+    chunks: Chunks = whole,
+    noise: bytes = b"",
+    known: Container[str] = frozenset(),
+) -> Played:
+    """Play *transcript* to its end; AssertionError names the first turn where the driver does otherwise.
+
+    *noise* comes before the device's first bytes; *known* are the records that the journal holds.
+    """
+    return _Player(driver, transcript, chunks, noise, known).run()
+
+
+def play_cut(driver: Driver, transcript: Transcript, after: int) -> Played:
+    """Play *transcript* until the device has sent *after* bytes; then it is silent, whatever is asked."""
+    return _CutPlayer(driver, transcript, whole, b"", frozenset()).run_until(after)
 
 
 class _Over(Exception):
@@ -75,14 +91,19 @@ class _Over(Exception):
 
 
 class _Player:
-    def __init__(self, driver: Driver, transcript: Transcript, chunks: Chunks, noise: bytes) -> None:
-        self.dialogue = driver.talk(settings_of(driver, transcript))
-        self.framer = driver.framer()
+    def __init__(
+        self, driver: Driver, transcript: Transcript, chunks: Chunks, noise: bytes, known: Container[str]
+    ) -> None:
+        settings = settings_of(driver, transcript)
+        shaped = driver.under(settings)
+        self.dialogue = shaped.talk(settings)
+        self.framer = shaped.framer()
         self.turns = deque(transcript.turns)
-        self.chunks, self.noise = chunks, noise
+        self.chunks, self.noise, self.known = chunks, noise, known
         self.coming: deque[bytes] = deque()
         self.frames: deque[Frame] = deque()
         self.heard = b""
+        self.quiet = True
         self.clock = self.sent_at = 0.0
         self.played = Played()
 
@@ -106,6 +127,9 @@ class _Player:
                 self.expect(turn_line(Gives(reading_line(reading))))
                 assert all(frame in self.heard for frame in reading.evidence), "evidence that was never heard"
                 self.played.readings.append(reading)
+            case Known(record):
+                reported = (reading.record for reading in self.played.readings)
+                return record in self.known or record in reported
             case Observe(event):
                 if self.turns and self.turns[0] == Lets(event_line(event)):
                     self.turns.popleft()
@@ -129,6 +153,8 @@ class _Player:
                 self.feed(self.coming.popleft())
             elif not self.turns:
                 raise _Over
+            elif isinstance(self.turns[0], Sent) and not self.quiet:
+                self.quieten()
             else:
                 done, answer = self.turn(step, until)
                 if done:
@@ -160,9 +186,52 @@ class _Player:
         self.sort(self.framer.finish())
         return over and not self.frames
 
+    def quieten(self) -> None:
+        """Let the gap pass after which the service cuts what the framer holds: the device waits for us."""
+        self.quiet = True
+        self.sort(self.framer.finish())
+
     def feed(self, chunk: bytes) -> None:
+        self.quiet = False
         self.heard += chunk
         self.sort(self.framer.feed(chunk))
 
     def sort(self, pieces: Iterable[Frame | Noise]) -> None:
         self.frames.extend(piece for piece in pieces if isinstance(piece, Frame))
+
+
+class _CutPlayer(_Player):
+    """A device that falls silent in the middle."""
+
+    left = 0
+    patience = 8
+    """So many more waits of the driver's are answered with silence."""
+
+    def run_until(self, after: int) -> Played:
+        self.left = after
+        self.chunks = self.shortened
+        with suppress(ProtocolError):
+            self.run()
+        return self.played
+
+    def shortened(self, data: bytes) -> Iterable[bytes]:
+        kept = data[: self.left]
+        self.left -= len(kept)
+        if len(kept) < len(data):
+            self.turns.clear()
+        return [kept] if kept else []
+
+    def expect(self, line: str) -> None:
+        if self.turns:
+            super().expect(line)
+
+    def listen(self, step: Listen) -> Answer:
+        if self.turns or self.coming or self.frames:
+            return super().listen(step)
+        self.sort(self.framer.finish())
+        if self.frames:
+            return self.frames.popleft()
+        self.patience -= 1
+        if (step.timeout is None and step.within is None) or not self.patience:
+            raise _Over
+        return None

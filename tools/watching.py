@@ -96,6 +96,11 @@ class Told:
         """Show a reading."""
         self._show(reading)
 
+    async def known(self, record: str) -> bool:
+        """Say that nothing is known: a technician wants to see all of the memory."""
+        del record
+        return False
+
     async def observe(self, event: Event) -> None:
         """Show an event."""
         self._show(event)

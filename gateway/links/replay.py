@@ -153,7 +153,7 @@ async def _play(driver: Driver, settings: Settings, transcript: Transcript, chun
     link, kept = Replay(transcript, orders, chunk), _Kept()
     fault: ProtocolError | None = None
     try:
-        await conduct(driver, settings, link, kept, orders)
+        await conduct(driver.under(settings), settings, link, kept, orders)
         link.ended()
     except ProtocolError as error:
         fault = error
@@ -177,10 +177,15 @@ class _Kept:
         self.events: list[Event] = []
         self.noises: list[Noise] = []
         self.lines: list[str] = []
+        self.records: set[str | None] = set()
 
     async def report(self, reading: Reading) -> None:
         self.readings.append(reading)
+        self.records.add(reading.record)
         self.lines.append(f"= {reading_line(reading)}")
+
+    async def known(self, record: str) -> bool:
+        return record in self.records
 
     async def observe(self, event: Event) -> None:
         self.events.append(event)

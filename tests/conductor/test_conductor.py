@@ -65,6 +65,9 @@ class Kept:
         await asyncio.sleep(self.commit_s)
         self.told.append(reading)
 
+    async def known(self, record: str) -> bool:
+        return any(isinstance(item, Reading) and item.record == record for item in self.told)
+
     async def observe(self, event: Event) -> None:
         self.told.append(event)
 

@@ -4,22 +4,41 @@ from pathlib import Path
 
 import pytest
 
-from drivers.catalogue import Driver, every
-from protocol.transcript import Transcript, parse, reading_line, render
-from tests.play import NOISE, TRANSCRIPTS, Chunks, bytewise, driver_of, play, read, whole
+from drivers.catalogue import Driver, Hid, every
+from protocol.transcript import Gives, Heard, Transcript, parse, reading_line, render
+from tests.play import NOISE, TRANSCRIPTS, Chunks, bytewise, driver_of, play, play_cut, read, whole
 
+MOST_CUTS = 400
+"""A longer conversation is cut at so many places, evenly spread."""
 BY_NAME = pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
 
 
+def noise_for(driver: Driver) -> bytes:
+    """Return rubbish as it can stand on this driver's line: where reports are whole, whole reports."""
+    link = driver.link
+    return (NOISE * link.report)[: 2 * link.report] if isinstance(link, Hid) else NOISE
+
+
 @BY_NAME
-@pytest.mark.parametrize("noise", [b"", NOISE], ids=["clean", "after-noise"])
+@pytest.mark.parametrize("noisy", [False, True], ids=["clean", "after-noise"])
 @pytest.mark.parametrize("chunks", [whole, bytewise], ids=["whole", "bytewise"])
-def test_driver_says_and_gives_what_the_transcript_states(path: Path, chunks: Chunks, noise: bytes) -> None:
+def test_driver_says_and_gives_what_the_transcript_states(path: Path, chunks: Chunks, noisy: bool) -> None:
     driver = driver_of(path)
-    played = play(driver, read(path), chunks, noise)
+    played = play(driver, read(path), chunks, noise_for(driver) if noisy else b"")
     for reading in played.readings:
         assert reading.kind in driver.kinds
         assert all(reading.evidence)
+
+
+@BY_NAME
+def test_a_device_that_falls_silent_anywhere_leaves_only_readings_it_gave_whole(path: Path) -> None:
+    driver, transcript = driver_of(path), read(path)
+    stated = [turn.reading for turn in transcript.turns if isinstance(turn, Gives)]
+    length = sum(len(turn.data) for turn in transcript.turns if isinstance(turn, Heard))
+    for after in range(0, length, max(1, length // MOST_CUTS)):
+        left = [reading_line(one) for one in play_cut(driver, transcript, after).readings if one.values]
+        assert [line for line in left if line not in stated] == [], f"cut after {after} bytes"
+        assert len(left) <= len(stated)
 
 
 @BY_NAME

@@ -1,24 +1,20 @@
 """The vectors of the protocol sheets: each gives its stated values or is refused; host frames are built."""
 
-import json
 from collections.abc import Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from drivers.catalogue import Decoded, Refusal, every
+from drivers.catalogue import Decoded, Refusal
 from protocol import berry, sinocare
-from protocol.framing import Frame
 from protocol.readings import Measure, Notice, Progress, Reading
+from tests.vector_rows import decoded, raw, rows
 
-ROWS: list[dict[str, Any]] = [
-    json.loads(line)
-    for line in (Path(__file__).parents[1] / "vectors/serial.jsonl").read_text(encoding="utf-8").splitlines()
-]
-HEARD = [row for row in ROWS if row["direction"] == "device->host"]
-SENT = [row for row in ROWS if row["direction"] == "host->device"]
+FIRST = ("omron_hbp", "pm6750", "sinocare_sn", "scale_st_gs", "gtech_gl")
+"""The protocols whose vectors are told here; a driver added later has a file of its own beside this one."""
+HEARD = [row for name in FIRST for row in rows(name, "device->host")]
+SENT = [row for name in FIRST for row in rows(name, "host->device")]
 NAMES: Mapping[str, Measure] = {
     "sys": Measure.SYSTOLIC,
     "map": Measure.MEAN_PRESSURE,
@@ -51,17 +47,6 @@ FAILURES = {
     "interference": "movement",
     "no result": "no_result",
 }
-
-
-def raw(row: Mapping[str, Any]) -> bytes:
-    return bytes.fromhex(row["hex"]) if "hex" in row else row["ascii"].encode("latin-1")
-
-
-def decoded(protocol: str, data: bytes) -> list[Decoded]:
-    driver = every()[protocol]
-    framer = driver.framer()
-    pieces = [*framer.feed(data), *framer.finish()]
-    return list(driver.decode(piece for piece in pieces if isinstance(piece, Frame)))
 
 
 @pytest.mark.parametrize("row", HEARD, ids=lambda row: row["id"])

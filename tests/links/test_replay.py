@@ -138,11 +138,16 @@ class Written:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
+        self.records: set[str | None] = set()
         self.enough = asyncio.Event()
 
     async def report(self, reading: Reading) -> None:
         self.recorder.gave(reading)
+        self.records.add(reading.record)
         self.enough.set()
+
+    async def known(self, record: str) -> bool:
+        return record in self.records
 
     async def observe(self, event: Event) -> None:
         self.recorder.gave(event)

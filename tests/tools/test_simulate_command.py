@@ -114,6 +114,9 @@ class Heard:
         if len(self.lines) == self._wanted:
             self.complete.set()
 
+    async def known(self, record: str) -> bool:
+        return any(f"record {record}" in line.split("; ") for line in self.lines)
+
     async def observe(self, event: Event) -> None: ...
 
     def noise(self, noise: Noise) -> None: ...

@@ -29,11 +29,16 @@ class Host:
         self.readings: asyncio.Queue[Reading] = asyncio.Queue()
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.orders: asyncio.Queue[Order] = asyncio.Queue()
+        self.records: set[str | None] = set()
         self.heard_noise = bytearray()
         self.listening = asyncio.Event()
 
     async def report(self, reading: Reading) -> None:
+        self.records.add(reading.record)
         self.readings.put_nowait(reading)
+
+    async def known(self, record: str) -> bool:
+        return record in self.records
 
     async def observe(self, event: Event) -> None:
         self.events.put_nowait(event)
