@@ -99,9 +99,9 @@ def talk(settings: Settings) -> Dialogue:
             yield from _give_up(cuff)
         elif isinstance(answer, Order):
             yield from _obey(answer, settings, cuff)
-        elif answer.data[3] == NIBP:
+        elif isinstance(answer, Frame) and answer.data[3] == NIBP:
             yield from _follow(answer, cuff)
-        elif answer.data[3] in CHANNELS:
+        elif isinstance(answer, Frame) and answer.data[3] in CHANNELS:
             yield from _settle(answer, channels)
 
 

@@ -56,7 +56,7 @@ def talk(settings: Settings) -> Dialogue:
         answer = yield Listen(orders=True)
         if isinstance(answer, Order):
             seconds = yield from meter.obey(answer)
-        elif answer is not None:
+        elif isinstance(answer, Frame):
             yield from pass_on(decode([answer]))
             number = answer.data[5]
             if number == POWER_OFF:

@@ -22,6 +22,7 @@ from gateway.links.hotplug import Hotplug
 from gateway.service import DeviceState, ExamRequest, Reach
 from gateway.supervisor import Station, Surroundings
 from protocol.errors import RequestRefused
+from store import history
 from store.facts import (
     AnyBody,
     Bound,
@@ -146,6 +147,13 @@ class Gateway:
         )
         await self._write(event)
         station.order(Order(name, dict(arguments)))
+
+    async def passport(self, device: str, written: Mapping[str, str], operator: str) -> None:
+        """Write fields of a device's passport; see Service."""
+        self._named(device)
+        known = await asyncio.to_thread(self.journal.queries.passport, device)
+        detail = {**known, **written, "operator": operator}
+        await self._write(DeviceEvent(device=device, code=history.PASSPORT, detail=detail))
 
     async def resend(self, forwarder: str, measurement: str, operator: str) -> None:
         """Send a parked delivery again; see Service."""

@@ -82,6 +82,10 @@ class Service(Protocol):
         """Give a device a person's order. Codes `device.unknown`, `order.unknown`, `order.not_now`."""
         ...
 
+    async def passport(self, device: str, written: Mapping[str, str], operator: str) -> None:
+        """Write fields of a device's passport over those there are. Code `device.unknown`."""
+        ...
+
     async def resend(self, forwarder: str, measurement: str, operator: str) -> None:
         """Send a parked delivery again. Code `delivery.unknown`."""
         ...

@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from protocol.errors import SchemaTooNew
+from store import history, rows
 
 if TYPE_CHECKING:
     from sqlite_utils.db import Database
 
-SCHEMA = 1
+SCHEMA = 2
 """The number of steps below; a file carries the number it was brought to."""
 
 FACTS = (
@@ -98,6 +99,14 @@ DELIVERIES = (
 """`seq` and `version` name the version that stands; a `held` row waits for it to become final again."""
 
 
+HISTORY = (
+    """CREATE TABLE device_days(
+        device TEXT NOT NULL, day TEXT NOT NULL, document BLOB NOT NULL,
+        PRIMARY KEY (device, day)) STRICT, WITHOUT ROWID""",
+    "CREATE TABLE passports(device TEXT PRIMARY KEY, document BLOB NOT NULL) STRICT, WITHOUT ROWID",
+)
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the file to SCHEMA, a transaction a step; raises SchemaTooNew, changing nothing."""
     found: int = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -119,7 +128,21 @@ def _apply(connection: sqlite3.Connection) -> None:
         _all(db, (*FACTS, *MEASUREMENTS, *VISITS, *DELIVERIES))
         db.execute("PRAGMA user_version = 1")
 
+    @steps(name="0002_history")
+    def history(db: "Database", /) -> None:
+        _all(db, HISTORY)
+        _noted(db.conn)
+        db.execute("PRAGMA user_version = 2")
+
     steps.apply(Database(connection, recursive_triggers=False, execute_plugins=False))
+
+
+def _noted(connection: sqlite3.Connection) -> None:
+    """Add up every device's days from the facts there are."""
+    for (seq,) in connection.execute("SELECT seq FROM facts WHERE body IS NOT NULL ORDER BY seq").fetchall():
+        fact = rows.fact(connection, seq)
+        if fact is not None:
+            history.note(connection, fact)
 
 
 def _all(db: "Database", statements: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ from hashlib import sha256
 
 import msgspec
 
+from store import history
 from store.exams import Skipped
 from store.facts import (
     Bound,
@@ -27,9 +28,6 @@ from store.facts import (
     Value,
     Voided,
 )
-
-CLOCK_READ = "clock.read"
-"""The one device event that is the device's own word, so that it counts as heard."""
 
 AboutMeasurement = Received | ManualEntry | Bound | Judged | Derived | Corrected | Voided | Reissued
 NOT_JUDGED = Effective(time=None, quality="unknown", rule="not judged")
@@ -193,6 +191,7 @@ def _record(connection: sqlite3.Connection, fact: Fact) -> None:
            SET heard = excluded.heard, serial = coalesce(excluded.serial, serial)""",
         (body.device, body.serial, encode(fact.at)),
     )
+    history.note(connection, fact)
     if body.record is not None:
         connection.execute(
             "INSERT INTO records VALUES (?, ?, ?, ?, ?)",
@@ -204,7 +203,8 @@ def _event(connection: sqlite3.Connection, fact: Fact) -> None:
     body = fact.body
     assert isinstance(body, DeviceEvent)
     connection.execute("INSERT INTO device_events VALUES (?, ?)", (body.device, fact.seq))
-    if body.code == CLOCK_READ:
+    history.note(connection, fact)
+    if body.code == history.CLOCK_READ:  # the one event that is the device's own word: it was heard
         connection.execute(
             """INSERT INTO devices(name, heard) VALUES (?, ?)
                ON CONFLICT (name) DO UPDATE SET heard = excluded.heard""",

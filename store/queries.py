@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from protocol.errors import JournalDamaged, RequestRefused, StoreError
-from store import integrity, outbox, residents, rows
+from store import history, integrity, outbox, residents, rows
 from store.chain import Link
 from store.exams import Exam
 from store.facts import DeviceEvent, Instant, Measurement, Received
@@ -277,6 +277,16 @@ class Queries:
             for one in facts
             if one is not None and isinstance(one.body, DeviceEvent)
         ]
+
+    def device_days(self, device: str, limit: int = 400) -> list[history.Day]:
+        """Return the device's days, newest first."""
+        with self._reading() as connection:
+            return history.days(connection, device, limit)
+
+    def passport(self, device: str) -> dict[str, str]:
+        """Return what technicians wrote down about the device."""
+        with self._reading() as connection:
+            return history.passport(connection, device)
 
     def counts(self) -> Counts:
         """Return how much the journal holds."""

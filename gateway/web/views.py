@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from gateway import messages, verification
+from gateway import messages, verification, wear
 from gateway.api.context import Context
 from gateway.service import DeviceState
 from gateway.web.cards import Scene, cards, failure, next_step, source
@@ -154,6 +154,7 @@ class Views:
                 *self._heard(device),
                 *self._clock(device),
                 *self._noise(device),
+                *self._wear(device),
                 f"{device.driver} · {device.port}",
             ],
         }
@@ -172,6 +173,15 @@ class Views:
             return [self.language.say(mark("its clock is right"))]
         message = mark("its clock is {span} fast") if offset > 0 else mark("its clock is {span} slow")
         return [self.language.say(message, span=span(self.language, offset))]
+
+    def _wear(self, device: DeviceState) -> list[str]:
+        """Return what its history tells a technician; nothing where it works as ever."""
+        days, passport = self.queries.device_days(device.name), self.queries.passport(device.name)
+        return [
+            messages.text(sign.code, self.language.tag, evidence=sign.evidence)
+            for sign in wear.signs(days, passport, self.now.date())
+            if sign.weight != "good"
+        ]
 
     def _noise(self, device: DeviceState) -> list[str]:
         if not device.noise_bytes:

@@ -25,7 +25,7 @@ SAFE_ZH = re.compile("已存好|数据都在|没有改动|没有向机器发送|
 FRIGHTENING = re.compile(
     r"^(gateway|config|link|device|store|delivery|tray|finding|http|request|omron_hbp|demo)\."
 )
-CALM = {"link.opened"}
+CALM = {"link.opened", "device.identified", "device.passport"}
 """Good news; so are notices of a driver, and every text that speaks of no trouble."""
 
 

@@ -91,7 +91,10 @@ class Live:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._up.wait(DEADLINE_S), "the server did not start"
+        end = time.monotonic() + DEADLINE_S
+        while not self._up.wait(0.1):
+            assert self._thread.is_alive(), "the server could not start"
+            assert time.monotonic() < end, "the server did not start"
         return self
 
     def __exit__(self, *_: object) -> None:
