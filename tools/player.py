@@ -1,21 +1,21 @@
 """Plays a simulated machine on a pseudo-terminal, in real time, and takes a person's orders for it."""
 
-import json
 import math
 import os
 import select
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from random import Random
 
 from tools.forms import Json
+from tools.orders import cues_in, parsed, seconds_of
 from tools.simulators import (
     Attached,
     Await,
     Cue,
     Device,
-    Fail,
     Heard,
     Measure,
     Pause,
@@ -23,7 +23,6 @@ from tools.simulators import (
     Say,
     Show,
     ShowFailure,
-    Store,
     Values,
     Violation,
 )
@@ -33,9 +32,17 @@ TICK_S = 0.03
 """How often a port that nobody has open is looked at."""
 SETTLE_S = 0.5
 """Some hosts throw away what they hear while they still open the port; no machine is that quick."""
-ORDERS = frozenset(
-    {"measure", "fail", "stored", "noise", "wrong_baud", "silence", "unplug", "replug", "half"}
-)
+
+
+class MachineClock:
+    """The machine's own clock, naive, `offset_s` seconds ahead of the true time."""
+
+    def __init__(self, offset_s: float) -> None:
+        self.offset_s = offset_s
+
+    def __call__(self) -> datetime:
+        """Return what the machine takes for now."""
+        return datetime.now() + timedelta(seconds=self.offset_s)  # noqa: DTZ005
 
 
 class Player:
@@ -56,6 +63,7 @@ class Player:
         *,
         person: Callable[[Random], Values] | None,
         chance: Random,
+        clock: MachineClock | None = None,
         orders: int | None = None,
         interval: float | None = None,
         pace: int | None = None,
@@ -65,6 +73,7 @@ class Player:
         self._tell = tell
         self._person = person
         self._chance = chance
+        self._clock = clock
         self._orders = orders
         self._interval = interval if person else None
         self._pace = pace
@@ -73,7 +82,8 @@ class Player:
         self._settled: float | None = None
         self._attached = False
         self._next_person = time.monotonic() + self._interval if self._interval else math.inf
-        self._wrong_baud = self._silent = self._half = self._lost = self._over = False
+        self._wrong_baud = self._silent = self._half = self._lost = self._over = self._corrupt = False
+        self._resume = 0.0
 
     def play(self) -> None:
         """Play until the orders end, or for ever."""
@@ -107,6 +117,8 @@ class Player:
     def _say(self, say: Say) -> None:
         cut = self._half and say.result
         data = say.data[: len(say.data) // 2] if cut else say.data
+        if self._corrupt and say.result:
+            data, self._corrupt = _damaged(data), False
         sent = not self._silent and self._write(garbled(data) if self._wrong_baud else data)
         if cut:
             self._half = False
@@ -144,7 +156,9 @@ class Player:
         if len(self._cues) > before:
             return
         steady = self._attached and self._settled is None
-        ends = [self._terminal.fileno() if self._attached else None, self._orders]
+        waits = self._resume - time.monotonic()
+        ends = [self._terminal.fileno() if self._attached else None, None if waits > 0 else self._orders]
+        until_next = min(until_next, waits) if waits > 0 else until_next
         _ready(ends, max(0.0, min(seconds, until_next, math.inf if steady else TICK_S)))
         self._take_orders()
         self._hear()
@@ -180,36 +194,55 @@ class Player:
 
     def _take_orders(self) -> None:
         """Follow the orders that are there now; the play is over once their source has ended."""
-        if self._orders is None or self._over or not _ready([self._orders], 0):
+        if self._orders is None or self._over or self._waits():
             return
-        typed = os.read(self._orders, 65536)
-        self._over = not typed
-        *lines, self._typed = (self._typed + typed).split(b"\n")
-        for line in filter(bytes.strip, lines):
+        if b"\n" not in self._typed:
+            if not _ready([self._orders], 0):
+                return
+            typed = os.read(self._orders, 65536)
+            self._over = not typed
+            self._typed += typed
+        while b"\n" in self._typed and not self._waits():
+            line, _, self._typed = self._typed.partition(b"\n")
             try:
-                self._follow(_order(line))
+                self._follow(parsed(line)) if line.strip() else None
             except ValueError as error:
                 self._tell({"refused": str(error)})
 
-    def _follow(self, order: Mapping[str, object]) -> None:
-        if "silence" in order:
-            self._silent = bool(order["silence"])
-        if "wrong_baud" in order:
-            self._wrong_baud = bool(order["wrong_baud"])
-        if order.get("unplug"):
+    def _waits(self) -> bool:
+        """Say whether the person at the machine still waits, as an order told them to."""
+        return time.monotonic() < self._resume
+
+    def _follow(self, given: Mapping[str, object]) -> None:
+        if "silence" in given:
+            self._silent = bool(given["silence"])
+        if "wrong_baud" in given:
+            self._wrong_baud = bool(given["wrong_baud"])
+        if given.get("unplug"):
             self._terminal.unplug()
-        if order.get("replug"):
+        if given.get("replug"):
             self.plug()
-        if "noise" in order:
-            self._write(bytes.fromhex(str(order["noise"])))
-        self._half |= bool(order.get("half"))
-        self._cues += _asked(order, self._someone)
+        if "noise" in given:
+            self._write(bytes.fromhex(str(given["noise"])))
+        if "clock" in given and self._clock is not None:
+            self._clock.offset_s = seconds_of(given["clock"])
+        if "wait" in given:
+            self._resume = time.monotonic() + seconds_of(given["wait"])
+        self._corrupt |= bool(given.get("corrupt"))
+        self._half |= bool(given.get("half"))
+        self._cues += cues_in(given, self._someone)
 
     def plug(self) -> None:
         """Plug the machine in and tell where."""
         self._terminal.plug()
         link = self._terminal.link
         self._tell({"pty": self._terminal.path, "link": str(link) if link else None})
+
+
+def _damaged(data: bytes) -> bytes:
+    """Return *data* with one bit in its middle turned over, as a bad cable does."""
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 0x01]) + data[middle + 1 :]
 
 
 def _ready(ends: Sequence[int | None], seconds: float) -> bool:
@@ -219,34 +252,3 @@ def _ready(ends: Sequence[int | None], seconds: float) -> bool:
         if end is not None:
             poll.register(end, select.POLLIN)
     return bool(poll.poll(None if seconds == math.inf else seconds * 1000))
-
-
-def _order(line: bytes) -> Mapping[str, object]:
-    """Return the order written on *line*; raises ValueError where it is none."""
-    order = json.loads(line)
-    if not isinstance(order, dict) or not ORDERS.intersection(order):
-        raise ValueError(f"an order is a JSON object with one of {', '.join(sorted(ORDERS))}")
-    return order
-
-
-def _asked(order: Mapping[str, object], someone: Callable[[], Values]) -> list[Cue]:
-    """Return the cues for the machine itself in *order*; raises ValueError."""
-    cues: list[Cue] = []
-    if "stored" in order:
-        records = order["stored"]
-        if not isinstance(records, list):
-            raise ValueError("stored is a list of records")
-        cues.append(Store(tuple(_texts(record) for record in records)))
-    if "fail" in order:
-        cues.append(Fail(str(order["fail"])))
-    if "measure" in order or order.get("half"):
-        values = _texts(order["measure"]) if "measure" in order else someone()
-        extras = {name: str(value) for name, value in order.items() if name not in ORDERS}
-        cues.append(Measure(values, extras))
-    return cues
-
-
-def _texts(value: object) -> dict[str, str]:
-    if not isinstance(value, dict):
-        raise ValueError("values are a JSON object")
-    return {str(name): str(inner) for name, inner in value.items()}

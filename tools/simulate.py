@@ -4,7 +4,6 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Generator, Sequence
-from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
@@ -15,7 +14,7 @@ from protocol import transcript
 from tools import simulators
 from tools.forms import Json
 from tools.parameters import DriverName
-from tools.player import Player
+from tools.player import MachineClock, Player
 from tools.simulators import (
     Act,
     Attached,
@@ -89,7 +88,9 @@ def _tell(told: Json) -> None:
     epilog="""Orders are JSON objects, one a line: {"measure": {"systolic": "128", ...}} finds these values
     (other keys are the machine's other fields), {"fail": "cuff_loose"}, {"stored": [{"glucose": "5.6",
     "at": "2026-01-31T08:00:00"}]}, {"noise": "ff00"}, {"wrong_baud": true}, {"silence": true},
-    {"unplug": true}, {"replug": true}, {"half": true} (half of the next result, then unplugged).
+    {"unplug": true}, {"replug": true}, {"half": true} (half of the next result, then unplugged),
+    {"corrupt": true} (one bit of the next result turned over), {"clock": 3600} (the machine's clock is so
+    many seconds ahead), {"wait": 2.5} (seconds before the next order).
     Answers: pty, host (opened or left the port), shown, failed, unsent (no host could hear it), violation
     (what no gateway may do), refused."""
 )
@@ -123,12 +124,12 @@ def simulate(
     """Be a device, on a pseudo-terminal."""
     chance = Random(seed)  # noqa: S311 (plausible people, no secret)
     person: Callable[[Random], Values] | None = None
+    clock = MachineClock(clock_offset)
     if recording:
         device = recited(transcript.parse(recording.read_text(encoding="utf-8")).turns)
     else:
         machine = _machine(driver)
-        offset = timedelta(seconds=clock_offset)
-        setup = Setup(_options(machine, pairs), lambda: datetime.now() + offset, chance)  # noqa: DTZ005
+        setup = Setup(_options(machine, pairs), clock, chance)
         device, person = machine.device(setup), machine.person
     terminal = Terminal(link)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -138,6 +139,7 @@ def simulate(
         _tell,
         person=person,
         chance=chance,
+        clock=clock,
         orders=sys.stdin.fileno() if script else None,
         interval=None if script else interval,
         pace=pace,

@@ -82,6 +82,21 @@ def test_what_is_no_order_is_refused_and_the_machine_goes_on(tmp_path: Path) -> 
         assert told(process) == {"unsent": PERSON}
 
 
+def test_a_script_waits_between_its_orders_and_ends_with_its_file(tmp_path: Path) -> None:
+    script = [{"measure": PERSON}, {"wait": 0.3}, {"fail": "7"}, {"clock": "late"}]
+    done = subprocess.run(
+        [COMMAND, "simulate", "omron_hbp", "--script", "--pty", tmp_path / "port"],
+        input="".join(json.dumps(one) + "\n" for one in script).encode(),
+        capture_output=True,
+        timeout=DEADLINE_S,
+        check=True,
+    )
+    said = [json.loads(line) for line in done.stdout.splitlines()][1:]
+    assert said[0] == {"unsent": PERSON}
+    assert {"refused": "seconds are a number"} in said
+    assert {"unsent": {"failed": "7"}} in said
+
+
 def test_people_come_by_themselves_and_the_seed_decides_who(tmp_path: Path) -> None:
     def first_two(seed: str) -> list[dict[str, object]]:
         with simulated("gtech_gl", "--interval", "0.1", "--seed", seed, "--pty", tmp_path / seed) as process:

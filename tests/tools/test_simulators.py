@@ -10,7 +10,7 @@ import pytest
 from drivers import catalogue
 from drivers.dialogue import Order
 from gateway.conductor import conduct
-from gateway.links.serial import LineSettings, open_serial
+from gateway.links.opening import open_link
 from protocol.errors import LinkError
 from protocol.framing import Noise
 from protocol.readings import Event, Identified, Notice, Reading
@@ -47,7 +47,7 @@ class Host:
         self.heard_noise += noise.data
 
     async def converse(self, port: Path) -> None:
-        link = await open_serial(str(port), LineSettings.of(self.driver.link))
+        link = await open_link(str(port), self.driver.link)
         try:
             self.listening.set()
             await conduct(self.driver, self.settings, link, self, self.orders)
@@ -108,7 +108,7 @@ async def test_the_gateway_reads_what_the_display_shows(driver, options, found, 
         assert machine.violations == []
 
 
-@pytest.mark.parametrize("driver", simulators.names())
+@pytest.mark.parametrize("driver", [name for name in simulators.names() if catalogue.every()[name].kinds])
 async def test_every_machine_finds_something_on_a_plausible_person(driver, tmp_path):
     """A pulled cable in the middle of a result, then the same person again: one reading, and it is whole."""
     host = Host(driver, {})
@@ -216,6 +216,26 @@ async def test_a_wrong_baud_rate_gives_no_reading_and_the_right_one_does(tmp_pat
         await machine.measure(PRESSURE)
         assert told(await host.reading())["systolic"] == "128"
         assert host.readings.empty()
+
+
+async def test_a_damaged_result_gives_no_reading_and_the_next_one_does(tmp_path):
+    host = Host("sinocare_sn", {})
+    async with Machine("sinocare_sn", tmp_path / "port") as machine, talking(host, machine.link):
+        await host.event(Notice)
+        machine.order({"corrupt": True})
+        await machine.measure({"glucose": "5.6"})
+        await machine.measure({"glucose": "5.7"})
+        assert told(await host.reading()) == {"glucose": "5.7"}
+
+
+async def test_a_clock_that_goes_wrong_goes_wrong_in_the_readings(tmp_path):
+    host = Host("sinocare_sn", {})
+    async with Machine("sinocare_sn", tmp_path / "port") as machine, talking(host, machine.link):
+        await machine.measure({"glucose": "5.6"})
+        machine.order({"clock": 86400})
+        await machine.measure({"glucose": "5.7"})
+        first, second = await host.reading(), await host.reading()
+        assert 86000 < (second.device_time - first.device_time).total_seconds() < 87000
 
 
 async def test_a_killed_machine_comes_back_under_its_link(tmp_path):
