@@ -54,6 +54,7 @@ check: $(VENV)/.dev
 bench: setup
 	@$(BIN)/python -m tools.bench
 
+FUZZ ?= --seconds 600 --keep
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tools.fuzz $(FUZZ)
 

@@ -7,7 +7,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pkgutil import iter_modules
-from typing import Literal
+from typing import ClassVar, Literal
 
 import drivers
 from drivers.dialogue import Dialogue, Settings
@@ -45,6 +45,45 @@ class Hid:
 
 
 @dataclass(frozen=True, slots=True)
+class Gatt:
+    """A Bluetooth LE device that is connected to.
+
+    A candidate advertises one of `services` or a name beginning with one of `names`; it is this device once
+    it has all of `characteristics` (4 hex digits, or a whole UUID in lower case) and a first frame was
+    understood.
+    `default` is the characteristic whose values `decode` takes where none is named.
+    """
+
+    characteristics: tuple[str, ...]
+    default: str
+    services: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    pairing: Literal["none", "just_works", "passkey"] = "none"
+    not_names: tuple[str, ...] = ()
+    """Names of unrelated products with the same services."""
+    usb: ClassVar[tuple[tuple[int, int], ...]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Advertisement:
+    """A Bluetooth LE device that only advertises; a value is the data of one of these services or makers.
+
+    What a driver hears as source `ADV` is the bare service data (after the UUID) or maker's data (after the
+    company number).
+    """
+
+    services: tuple[str, ...] = ()
+    companies: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+    default: str = "ADV"
+    usb: ClassVar[tuple[tuple[int, int], ...]] = ()
+
+
+AnyLink = Serial | Hid | Gatt | Advertisement
+"""Every way to a device; `usb` is empty for a Bluetooth one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """A whole frame whose content its protocol does not allow, with the reason."""
 
@@ -77,7 +116,7 @@ class Driver:
     title: str
     models: tuple[str, ...]
     kinds: tuple[Kind, ...]
-    link: Serial | Hid
+    link: AnyLink
     framer: Callable[[], Framer]
     decode: Decode
     talk: Callable[[Settings], Dialogue]
@@ -89,11 +128,24 @@ class Driver:
     settings: Mapping[str, str | int | bool] = field(default_factory=no_settings)
     machine_range: Mapping[Measure, tuple[Decimal, Decimal]] = field(default_factory=dict)
     shaped: "Callable[[Driver, Settings], Driver] | None" = None
+    redact: Callable[[bytes], bytes] | None = None
+    """Blanks what may name a person in one whole frame: all that is not known to name nobody becomes filler.
+
+    Always true: as many bytes as before, a frame to the framer again, decoded to the same but for the person,
+    and blanking a second time changes nothing. None: nothing names a person, or `names_people` says it may.
+    """
+    names_people: bool = False
+    """A frame may name a person, and there is no `redact`: recorded only where that is asked for."""
 
     @property
     def experimental(self) -> bool:
         """Say whether only one source mentions the protocol: never proposed, used where a person names it."""
         return self.grade == "C"
+
+    @property
+    def bluetooth(self) -> bool:
+        """Say whether the device is a Bluetooth one: what it sends are values, each from a source."""
+        return isinstance(self.link, Gatt | Advertisement)
 
     def under(self, settings: Settings) -> "Driver":
         """Return the driver as *settings* (all of them) make it; ValueError where they fit no model."""

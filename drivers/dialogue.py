@@ -20,6 +20,34 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Feature(Send):
+    """Set the HID device's feature report to these bytes; a stand-in for it hears them as sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """Bluetooth: have this characteristic tell its values; the answer says whether the device has it."""
+
+    characteristic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Bluetooth: write a value; *response* waits for the device's own confirmation."""
+
+    characteristic: str
+    data: bytes
+    response: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Bluetooth: read a value; the answer is a Frame, None where the device has no such characteristic."""
+
+    characteristic: str
+
+
+@dataclass(frozen=True, slots=True)
 class Listen:
     """Give me the next frame or order, or None when *timeout* seconds pass without one.
 
@@ -62,7 +90,7 @@ class Order:
     arguments: Mapping[str, str] = field(default_factory=dict)
 
 
-Step = Send | Listen | Report | Known | Observe
+Step = Send | Subscribe | Write | Read | Listen | Report | Known | Observe
 Answer = Frame | Order | bool | None
 Dialogue = Generator[Step, Answer, None]
 Settings = Mapping[str, str | int | bool]

@@ -111,6 +111,16 @@ def _patient(typed: str) -> dict[str, str]:
     return {"patient_id": entered} if len(set(entered)) > 1 else {}
 
 
+def redact(frame: bytes) -> bytes:
+    """Return *frame* with blanks for what was typed; of another line only its format's name is kept."""
+    line = frame.rstrip(b"\r\n")
+    if (found := FORMAT_5.fullmatch(line) or BP_LINE.fullmatch(line)) is not None:
+        begin, end = found.span("id")
+        return frame[:begin] + b" " * (end - begin) + frame[end:]
+    kept = next((name for name in OTHER_FORMATS if line.startswith(name)), b"")
+    return kept.ljust(len(line), b"*") + frame[len(line) :]
+
+
 decode = frame_by_frame(decode_line)
 
 DRIVER = Driver(
@@ -132,4 +142,5 @@ DRIVER = Driver(
         "whether the bp line has a form for a failed measurement",
     ),
     machine_range=RANGES,
+    redact=redact,
 )

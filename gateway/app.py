@@ -14,14 +14,16 @@ from zoneinfo import ZoneInfo
 
 from drivers import catalogue
 from drivers.dialogue import Order
-from gateway import exams
+from gateway import control, exams, keys
 from gateway.broadcast import Broadcast
 from gateway.clock import Clock, was_set
 from gateway.config import Config, DeviceConfig
 from gateway.links.hotplug import Hotplug
+from gateway.names import Names
 from gateway.service import DeviceState, ExamRequest, Reach
 from gateway.supervisor import Station, Surroundings
 from protocol.errors import RequestRefused
+from protocol.readings import CardRead
 from store import history
 from store.facts import (
     AnyBody,
@@ -34,17 +36,20 @@ from store.facts import (
     ExamOpened,
     Fact,
     Judged,
+    KeyChanged,
     ManualEntry,
     Received,
     Refused,
     Reissued,
     Resent,
+    ResidentErased,
     Voided,
 )
 from store.journal import Journal
 
 if TYPE_CHECKING:
     from gateway.delivery import Delivery
+    from gateway.links.ble_radio import Radio
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +64,8 @@ TOPICS: Mapping[type, tuple[str, ...]] = {
     ExamOpened: ("exam",),
     ExamClosed: ("exam",),
     DevicePointed: ("device",),
+    ResidentErased: ("exam", "measurement"),
+    KeyChanged: ("exam",),
     Delivered: ("outbox",),
     Refused: ("outbox",),
     Resent: ("outbox",),
@@ -80,16 +87,27 @@ class Gateway:
         self.deliveries: dict[str, Delivery] = {}
         """The delivery loop of every forwarder that runs."""
         self._news: dict[str, asyncio.Event] = {}
+        self._front: str | None = None
         forwarders = ("fhir",) if config.fhir else ()
+        key_file = keys.key_file(config)
         self.journal = Journal.open(
-            config.state / "journal.db",
+            keys.journal(config),
             gateway=config.gateway,
             now=self.clock.now,
             forwarders=forwarders,
             on_commit=self._committed,
+            key_file=key_file,
         )
+        self.names = Names(self.journal, key_file, credential=keys.is_credential(key_file))
+        self.radio = _radio(config)
         self.surroundings = Surroundings(
-            self.journal, self.clock, self.hotplug, ZoneInfo(config.timezone), self._device_changed
+            self.journal,
+            self.clock,
+            self.hotplug,
+            ZoneInfo(config.timezone),
+            self._device_changed,
+            self._recognise,
+            self.radio,
         )
         self.stations = [self._station(device) for device in config.devices]
         for device, exam in self.journal.queries.devices_pointed().items():
@@ -111,6 +129,8 @@ class Gateway:
     def _publish(self, facts: Sequence[Fact]) -> None:
         for fact in facts:
             self._point_stations(fact.body)
+            if isinstance(fact.body, ExamOpened):
+                self._front = fact.body.exam
         topics = {topic for fact in facts for topic in TOPICS.get(type(fact.body), ())}
         if "measurement" in topics:
             self._tell_forwarders()
@@ -120,6 +140,19 @@ class Gateway:
     async def open_exam(self, request: ExamRequest) -> str:
         """Open an exam; see Service."""
         return await self.journal.run(lambda tx: exams.open_exam(tx, request))
+
+    async def _recognise(self, device: str, card: CardRead) -> str:
+        """Open the exam of a card's holder, or bring the one that is open to the front; return its id."""
+        wanted = exams.of_card(card, device)
+        measuring = any(station.state.condition == "measuring" for station in self.stations)
+        exam = await self.journal.run(lambda tx: exams.recognise(tx, wanted, measuring=measuring))
+        self._front = exam
+        self.broadcast.publish("card")
+        return exam
+
+    def front(self) -> str | None:
+        """Return the exam of whoever came last; see Service."""
+        return self._front
 
     async def close_exam(self, exam: str, operator: str) -> None:
         """Close an exam; see Service."""
@@ -200,6 +233,11 @@ class Gateway:
             {state.code for state in self.devices() if state.code and state.code.startswith("store.")}
         )
 
+    def notes(self) -> list[str]:
+        """Return, as codes, what a person should know although readings are taken."""
+        fault = self.names.fault()
+        return [fault] if fault else []
+
     def _named(self, device: str) -> Station:
         for station in self.stations:
             if station.config.name == device:
@@ -225,6 +263,15 @@ class Gateway:
         self.journal.close()
 
 
+def _radio(config: Config) -> "Radio | None":
+    """Return the box's radio; None where no device needs it, and then bleak is never imported."""
+    if not any(catalogue.every()[device.driver].bluetooth for device in config.devices):
+        return None
+    from gateway.links.ble import system_radio  # noqa: PLC0415 - costs memory and D-Bus
+
+    return system_radio(config.bluetooth.adapter, config.bluetooth.passkey_files)
+
+
 async def run(config: Config, announce: Callable[[str], None] = lambda url: None) -> None:
     """Run the service until SIGTERM or SIGINT; *announce* gets the page's address once it is served."""
     stop = asyncio.Event()
@@ -239,6 +286,10 @@ async def run(config: Config, announce: Callable[[str], None] = lambda url: None
                 for station in gateway.stations
             ]
             running.append(group.create_task(gateway.watch_clock(), name="clock"))
+            if gateway.radio is not None:
+                running.append(group.create_task(gateway.radio.run(), name="radio"))
+            group.create_task(gateway.names.begin(), name="names")
+            running.append(group.create_task(control.serve(gateway.names, config.state), name="control"))
             outside = await asyncio.to_thread(import_module, "gateway.outside")
             running += await outside.start(gateway, group, running, announce)
             await stop.wait()

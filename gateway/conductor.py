@@ -6,12 +6,28 @@ without being told to the sink as noise.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from drivers.catalogue import Driver
-from drivers.dialogue import Answer, Known, Listen, Observe, Order, Report, Send, Settings, Step
-from gateway.links import Link
-from protocol.framing import Frame, Framer, Noise
+from drivers.dialogue import (
+    Answer,
+    Feature,
+    Known,
+    Listen,
+    Observe,
+    Order,
+    Read,
+    Report,
+    Send,
+    Settings,
+    Step,
+    Subscribe,
+    Write,
+)
+from gateway.links import GattLink, Link
+from protocol.errors import Unavailable
+from protocol.framing import BySource, Frame, Framer, Noise
 from protocol.readings import Event, Reading
 
 GAP_S = 1.0
@@ -48,7 +64,7 @@ async def conduct(
     closed and the link left open in any case.
     """
     dialogue = driver.talk(settings)
-    ear = _Ear(driver.framer(), link, sink, orders)
+    ear = _Ear(driver.framer, link, sink, orders)
     answer: Answer = None
     try:
         while True:
@@ -64,6 +80,9 @@ async def conduct(
 
 async def _do(step: Step, ear: "_Ear", link: Link, sink: Sink) -> Answer:
     match step:
+        case Feature(data):
+            await link.feature(data)
+            ear.sent()
         case Send(data):
             await link.write(data)
             ear.sent()
@@ -71,11 +90,28 @@ async def _do(step: Step, ear: "_Ear", link: Link, sink: Sink) -> Answer:
             return await ear.hear(step)
         case Report(reading):
             await sink.report(reading)
+        case Subscribe() | Write() | Read():
+            return await _gatt(step, ear, link)
         case Known(record):
             return await sink.known(record)
         case Observe(event):
             await sink.observe(event)
     return None
+
+
+async def _gatt(step: Subscribe | Write | Read, ear: "_Ear", link: Link) -> Answer:
+    if not isinstance(link, GattLink):
+        raise Unavailable("this device speaks Bluetooth", code="link.settings")
+    match step:
+        case Subscribe(characteristic):
+            return await link.subscribe(characteristic)
+        case Write(characteristic, data, response):
+            await link.write_value(characteristic, data, response=response)
+            ear.sent()
+            return None
+        case Read(characteristic):
+            found = await link.read_value(characteristic)
+            return None if found is None else Frame(found, characteristic)
 
 
 class _Ear:
@@ -86,8 +122,10 @@ class _Ear:
     stays bounded.
     """
 
-    def __init__(self, framer: Framer, link: Link, sink: Sink, orders: asyncio.Queue[Order]) -> None:
-        self._framer = framer
+    def __init__(
+        self, framer: Callable[[], Framer], link: Link, sink: Sink, orders: asyncio.Queue[Order]
+    ) -> None:
+        self._framers = BySource(framer)
         self._link = link
         self._sink = sink
         self._orders = orders
@@ -118,8 +156,8 @@ class _Ear:
         self._chunk.cancel()
         await asyncio.wait({self._chunk})
         if not self._chunk.cancelled() and self._chunk.exception() is None:
-            self._pieces.extend(self._framer.feed(self._chunk.result()))
-        self._pieces.extend(self._framer.finish())
+            self._pieces.extend(self._framers.feed(self._chunk.result()))
+        self._pieces.extend(self._framers.finish())
         for piece in self._pieces:
             self._sink.noise(piece if isinstance(piece, Noise) else Noise(piece.data, "not asked for"))
 
@@ -151,10 +189,10 @@ class _Ear:
             chunk = self._chunk.result()
             self._chunk = self._read()
             self._quiet_at = self._loop.time() + GAP_S
-            self._pieces.extend(self._framer.feed(chunk))
+            self._pieces.extend(self._framers.feed(chunk))
         elif self._quiet_at is not None and self._loop.time() >= self._quiet_at:
             self._quiet_at = None
-            self._pieces.extend(self._framer.finish())
+            self._pieces.extend(self._framers.finish())
 
     def _read(self) -> asyncio.Task[bytes]:
         return asyncio.ensure_future(_next_chunk(self._link))

@@ -30,8 +30,10 @@ from protocol.errors import ConfigError
 DEFAULT_PATH = Path("/etc/checkup-gateway/gateway.toml")
 PREFIX = "CHECKUP_GATEWAY_"
 PATH_VARIABLE = PREFIX + "CONFIG"
+_ADDRESS = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 _PORT = re.compile(
     r"/.+|(socket|rfc2217)://[^/\s:]+:\d{1,5}([/?].*)?|usb:[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}(:.+)?"
+    rf"|ble:{_ADDRESS.pattern}"
 )
 
 
@@ -39,9 +41,21 @@ def _port(port: str) -> str:
     if not _PORT.fullmatch(port):
         raise PydanticCustomError(
             "port",
-            "a port is a path from /, socket://host:port, rfc2217://host:port or usb:VID:PID[:SERIAL]",
+            "a port is a path from /, socket://host:port, rfc2217://host:port, usb:VID:PID[:SERIAL] or "
+            "ble:AA:BB:CC:DD:EE:FF",
         )
-    return port
+    kind, colon, address = port.partition(":")
+    return f"{kind}{colon}{address.upper()}" if kind == "ble" else port
+
+
+def _address(address: str) -> str:
+    if not _ADDRESS.fullmatch(address):
+        raise PydanticCustomError("address", "a Bluetooth address is AA:BB:CC:DD:EE:FF")
+    return address.upper()
+
+
+def _adapter(named: str) -> str:
+    return named if re.fullmatch(r"hci\d+", named) else _address(named)
 
 
 def _timezone(name: str) -> str:
@@ -77,8 +91,9 @@ class DeviceConfig(Section):
     )
     driver: str = Field(description="Name of the driver: `checkup-gateway drivers` lists them.")
     port: Annotated[str, AfterValidator(_port)] = Field(
-        description="`/dev/serial/by-id/…`, `/dev/tty…`, `socket://host:port`, `rfc2217://host:port` or "
-        "`usb:VID:PID[:SERIAL]` (four hexadecimal digits each). `checkup-gateway devices scan` prints it.",
+        description="`/dev/serial/by-id/…`, `/dev/tty…`, `socket://host:port`, `rfc2217://host:port`, "
+        "`usb:VID:PID[:SERIAL]` (four hexadecimal digits each) or, over Bluetooth, `ble:` and the machine's "
+        "address. `checkup-gateway devices scan` prints it.",
     )
     baudrate: int | None = Field(default=None, gt=0, description="Bits a second, where not the driver's own.")
     bytesize: Literal[7, 8] | None = Field(default=None, description="Data bits, where not the driver's own.")
@@ -137,6 +152,22 @@ class HttpConfig(Section):
     port: int = Field(default=8480, ge=0, le=65535, description="TCP port; 0 takes any free one.")
 
 
+class BluetoothConfig(Section):
+    """The box's Bluetooth; nothing need be stated where there is one adapter."""
+
+    adapter: Annotated[str, AfterValidator(_adapter)] | None = Field(
+        default=None,
+        description="The adapter to use where there are several: its address, or `hci0`, which may change. "
+        "Bonds belong to one adapter.",
+        examples=["00:00:5E:00:53:00"],
+    )
+    passkey_files: dict[Annotated[str, AfterValidator(_address)], Path] = Field(
+        default={},
+        description="A machine's address to the file that holds the six digits on its label or screen.",
+        examples=[{"00:00:5E:00:53:01": "/etc/checkup-gateway/passkey-1"}],
+    )
+
+
 class Config(Section):
     """The whole file."""
 
@@ -155,6 +186,13 @@ class Config(Section):
         default=Path("/var/lib/checkup-gateway"),
         description="Folder of the journal. Only the service writes there; back it up with `journal backup`.",
     )
+    key_file: Path | None = Field(
+        default=None,
+        description="File that holds the key to residents' names, made at the first start. By default the "
+        "systemd credential `identity-key` if there is one, else `key` in a folder beside `state`. "
+        "Keep a copy in a safe place, never beside a backup of the journal.",
+        examples=["/var/lib/checkup-gateway-key/key"],
+    )
     log_level: Literal["wire", "debug", "info", "warning", "error"] = Field(
         default="info",
         description="Least level logged. `debug` may show values, `wire` shows every byte of a device: "
@@ -164,6 +202,7 @@ class Config(Section):
     fhir: FhirConfig | None = Field(
         default=None, description="The central record; without it nothing is sent."
     )
+    bluetooth: BluetoothConfig = Field(default=BluetoothConfig(), description="The box's Bluetooth.")
     devices: tuple[DeviceConfig, ...] = Field(default=(), description="One stanza a device.")
 
     @model_validator(mode="after")
@@ -248,7 +287,7 @@ def load_with_origins(path: Path | None, environ: Mapping[str, str] = os.environ
     faults = [
         f"devices[{index}].{fault} (in {origins[f'devices[{index}].driver']})"
         for index, device in enumerate(config.devices)
-        for fault in config_faults.in_device(device.driver, device.settings, catalogue.every())
+        for fault in config_faults.in_device(device.driver, device.port, device.settings, catalogue.every())
     ]
     if faults:
         raise ConfigError("\n".join(faults))

@@ -45,12 +45,26 @@ def _keys(model: type[BaseModel], parts: list[str | int]) -> list[str]:
     return list(model.model_fields)
 
 
-def in_device(name: str, settings: Mapping[str, Scalar], known: Mapping[str, Driver]) -> list[str]:
-    """Return what is wrong with a device's driver *name* and its *settings*, one text a key."""
+def in_device(name: str, port: str, settings: Mapping[str, Scalar], known: Mapping[str, Driver]) -> list[str]:
+    """Return what is wrong with a device's driver *name*, its *port* and its *settings*, one text a key."""
     driver = known.get(name)
     if driver is None:
         return [f'driver: no driver "{name}"{meant(name, known)}; there are: {", ".join(known) or "none"}']
-    return [f"settings.{fault}" for fault in in_settings(settings, driver.settings)]
+    if driver.bluetooth and not port.startswith("ble:"):
+        return ["port: this machine speaks Bluetooth; its port is ble:AA:BB:CC:DD:EE:FF"]
+    if port.startswith("ble:") and not driver.bluetooth:
+        return ["port: this driver speaks no Bluetooth"]
+    faults = in_settings(settings, driver.settings) or _unshaped(driver, settings)
+    return [f"settings.{fault}" for fault in faults]
+
+
+def _unshaped(driver: Driver, settings: Mapping[str, Scalar]) -> list[str]:
+    """Return why no model of the driver is like these settings, in the driver's own words."""
+    try:
+        driver.under({**driver.settings, **settings})
+    except ValueError as error:
+        return [str(error)]
+    return []
 
 
 def in_settings(given: Mapping[str, Scalar], known: Mapping[str, Scalar]) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
+from gateway import discretion
 from gateway.forwarders import Accepted, Forwarder, Outcome, Outgoing, Rejected
 from gateway.service import Reach
 from protocol.errors import Unreachable
@@ -70,7 +71,7 @@ class JournalOutbox:
         if isinstance(outcome, Accepted):
             tx.delivered(self._forwarder, measurement, version, outcome.receipt)
             return 0
-        reason = outcome.reason[:REASON_MOST]
+        reason = discretion.unnamed(outcome.reason, item.resident)[:REASON_MOST]
         refusals = tx.attempted(self._forwarder, measurement, version, reason)
         if refusals < self._max_attempts:
             return refusals

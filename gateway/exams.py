@@ -6,13 +6,50 @@ from drivers import catalogue
 from gateway import identifiers, receiving
 from gateway.service import ExamRequest
 from protocol.errors import RequestRefused
+from protocol.readings import CardRead
 from store.exams import Exam
 from store.facts import Bound, DevicePointed, ExamClosed, ExamOpened, Measurement, Reissued, Resent, Voided
 from store.journal import Transaction
+from store.residents import Identifier, Resident
 
 
 def open_exam(tx: Transaction, request: ExamRequest) -> str:
     """Open an exam for a resident found or made by their identifiers; return its id."""
+    return _opened(tx, _resident(tx, request), request.operator)
+
+
+def of_card(card: CardRead, device: str) -> ExamRequest:
+    """Return the exam a card asks for: its holder's number, name, sex and birth date, and nothing else of it.
+
+    Nobody has signed: `card:` and the reader's name stand for the operator, as `rule:` does where a reading
+    was bound by itself. Whoever finishes the exam signs.
+    """
+    return ExamRequest(
+        [Identifier(card.system, card.number)],
+        card.name,
+        f"card:{device}",
+        card.sex,
+        card.birth_date.isoformat(),
+    )
+
+
+def recognise(tx: Transaction, request: ExamRequest, *, measuring: bool) -> str:
+    """Return the open exam of a card's holder, opening one where there is none.
+
+    While a machine is *measuring* nobody else is opened beside a person who is: the result would belong to
+    nobody for certain. Code `exam.measuring`.
+    """
+    resident = _resident(tx, request)
+    standing = tx.open_exams()
+    for exam in standing:
+        if exam.resident == resident.id:
+            return exam.id
+    if measuring and standing:
+        raise RequestRefused("a measurement is running", code="exam.measuring")
+    return _opened(tx, resident, request.operator)
+
+
+def _resident(tx: Transaction, request: ExamRequest) -> Resident:
     given = identifiers.checked(request.identifiers)
     if not given and not (request.name or "").strip():
         raise RequestRefused("a name or an identifier is needed", code="id.missing")
@@ -21,9 +58,12 @@ def open_exam(tx: Transaction, request: ExamRequest) -> str:
         if identifier.system == identifiers.CN_ID:
             sex = "male" if identifiers.is_male(identifier.value) else "female"
             born = str(identifiers.birth_date(identifier.value))
-    resident = tx.resident_for(given, request.name, sex, born)
+    return tx.resident_for(given, request.name, sex, born)
+
+
+def _opened(tx: Transaction, resident: Resident, operator: str) -> str:
     exam = f"e-{tx.next_id}"
-    tx.append(ExamOpened(exam=exam, resident=resident.id, operator=request.operator))
+    tx.append(ExamOpened(exam=exam, resident=resident.id, operator=operator))
     return exam
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+import store.cipher  # noqa: F401 - loaded now, not when the first person sits down
 from gateway import forwarders
 from gateway.api.app import create_app
 from gateway.api.context import Context
@@ -80,7 +81,12 @@ async def start(
     http = gateway.config.http
     sock = listen(http.host, http.port)
     context = Context(
-        gateway, gateway.journal.queries, gateway.config, faults=gateway.faults, closing=gateway.closing
+        gateway,
+        gateway.journal.queries,
+        gateway.config,
+        faults=gateway.faults,
+        closing=gateway.closing,
+        notes=gateway.notes,
     )
     server = Server(
         uvicorn.Config(create_app(context), log_config=None, access_log=False, timeout_graceful_shutdown=5)

@@ -10,20 +10,19 @@ from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from drivers.catalogue import Driver
-from gateway import binding, clock, verification
+from gateway import binding, clock, discretion, verification
 from gateway.binding import BindingCase, Decision, OpenExam
 from gateway.clock import Timing
 from gateway.verification import Case
 from protocol.quantities import Quantity
-from protocol.readings import Kind, Measure, Reading
+from protocol.readings import PERSONAL, Kind, Measure, Reading
 from store.facts import Bound, Derived, Effective, Instant, Judged, Measurement, Received, Value
 from store.journal import Transaction
 
 log = logging.getLogger(__name__)
-
-PERSONAL = frozenset({"patient_id"})
-"""What may name a person: typed at a machine, never used for binding, and kept in the raw frame only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,10 @@ class Contact:
     began: Instant
     clock_offset_s: float | None
     zone: ZoneInfo
+
+
+CLOCK_LOST = "clock_lost"
+"""The flag under which a driver tells that the machine's clock was not right when it measured."""
 
 
 def receive(tx: Transaction, reading: Reading, contact: Contact) -> str:
@@ -67,6 +70,9 @@ def receive(tx: Transaction, reading: Reading, contact: Contact) -> str:
 
 def _received(tx: Transaction, reading: Reading, contact: Contact) -> str:
     measurement = tx.next_measurement_id(contact.device, contact.serial, contact.driver.name, reading.record)
+    frames = [frame.hex() for frame in reading.evidence]
+    named = not PERSONAL.isdisjoint(reading.context)
+    blank = discretion.open_part(contact.driver, reading.evidence, named=named)
     tx.append(
         Received(
             measurement=measurement,
@@ -75,7 +81,7 @@ def _received(tx: Transaction, reading: Reading, contact: Contact) -> str:
             serial=contact.serial,
             reading=reading.kind,
             values=values_of(reading),
-            evidence=[frame.hex() for frame in reading.evidence],
+            evidence=frames if blank is None else [frame.hex() for frame in blank],
             device_time=reading.device_time,
             sequence=reading.sequence,
             context={name: said for name, said in reading.context.items() if name not in PERSONAL},
@@ -85,7 +91,8 @@ def _received(tx: Transaction, reading: Reading, contact: Contact) -> str:
             record=reading.record,
             began=contact.began,
             clock_offset_s=contact.clock_offset_s,
-        )
+        ),
+        secret=None if blank is None else msgspec.json.encode(frames),
     )
     return measurement
 
@@ -168,6 +175,7 @@ def judge(
             effective=effective,
             clock_offset_s=measurement.clock_offset_s,
             derived=quantities_of({Measure.BMI: bmi.value}) if bmi else {},
+            flags=frozenset(measurement.flags),
             fasting=measurement.context.get("fasting") == "yes",
             repeats=repeats,
             confirmed_by=confirmed_by,
@@ -183,7 +191,7 @@ def _effective(measurement: Measurement, zone: ZoneInfo) -> Effective:
     return clock.effective(
         Timing(
             stored=measurement.stored,
-            device_time=measurement.device_time,
+            device_time=None if CLOCK_LOST in measurement.flags else measurement.device_time,
             arrived=measurement.received,
             offset_s=measurement.clock_offset_s,
             tolerance_s=verification.tolerance_s(),

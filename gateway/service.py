@@ -30,6 +30,8 @@ class DeviceState:
     progress: Mapping[str, str] = field(default_factory=dict)
     pointed_at: str | None = None
     """The exam this device was pointed at."""
+    recognised: str | None = None
+    """The exam of the person whose card lies, or just lay, on this reader."""
     readings: int = 0
     noise_bytes: int = 0
 
@@ -90,6 +92,10 @@ class Service(Protocol):
         """Send a parked delivery again. Code `delivery.unknown`."""
         ...
 
+    def front(self) -> str | None:
+        """Return the exam of whoever came last: opened by a person, or named by a card. It may be closed."""
+        ...
+
     def devices(self) -> list[DeviceState]:
         """Return every configured device's state, in configuration order."""
         ...
@@ -99,5 +105,5 @@ class Service(Protocol):
         ...
 
     def changes(self) -> AsyncIterator[str]:
-        """Yield a topic (`exam`, `measurement`, `tray`, `device`, `outbox`) each time one changes."""
+        """Yield a topic (`exam`, `measurement`, `tray`, `device`, `outbox`, `card`) each time one changes."""
         ...

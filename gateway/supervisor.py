@@ -6,22 +6,24 @@ exception that ends a station is cancellation.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from tenacity import AsyncRetrying, wait_exponential_jitter
 
 from drivers.catalogue import Driver
 from drivers.dialogue import Order, Settings
-from gateway import clock
+from gateway import clock, discretion
 from gateway.clock import Clock
 from gateway.conductor import conduct
 from gateway.config import DeviceConfig
+from gateway.freshness import Arrival, measured
 from gateway.links.hotplug import Hotplug
-from gateway.links.serial import LineSettings, open_serial
+from gateway.links.opening import open_link
 from gateway.receiving import Contact, receive
 from gateway.service import DeviceCondition, DeviceState
 from protocol.errors import (
@@ -34,25 +36,43 @@ from protocol.errors import (
     StoreError,
 )
 from protocol.framing import Noise
-from protocol.readings import DeviceClock, Event, Identified, Notice, Progress, Reading
+from protocol.readings import PERSONAL, CardRead, DeviceClock, Event, Identified, Notice, Progress, Reading
+from store import history
 from store.facts import DeviceEvent, Instant
 from store.journal import Journal
 
+if TYPE_CHECKING:
+    from gateway.links.ble_radio import Radio
+
 log = logging.getLogger(__name__)
 
+PERSONAL_DETAIL = PERSONAL | {"fields"}
+"""What a notice tells on the technician's screen and the journal keeps in the raw frame only."""
 NOT_UNDERSTOOD = 16
 """So many bytes without one frame among them: wrong baud rate or the wrong device."""
 
 
+async def no_exam(_device: str, _card: CardRead) -> str | None:
+    """Open nothing: a card read where nobody is examined."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every station shares; `changed` is called when a device's state has changed."""
+    """What every station shares.
+
+    `changed` is called when a device's state has changed; `recognise` takes a card that a device read and
+    returns the exam its holder now has, or raises RequestRefused.
+    """
 
     journal: Journal
     clock: Clock
     hotplug: Hotplug
     zone: ZoneInfo
     changed: Callable[[], None]
+    recognise: Callable[[str, CardRead], Awaitable[str | None]] = no_exam
+    radio: "Radio | None" = None
+    """None where no device speaks Bluetooth."""
 
 
 class Station:
@@ -74,6 +94,7 @@ class Station:
         """Codes kept in the journal since the device was last heard: a flapping port says nothing new."""
         self._serial: str | None = None
         """As the device told it at this contact; another one may hang on the cable next time."""
+        self._identity: dict[str, str] = {}
         self._state = DeviceState(
             name=config.name,
             driver=driver.name,
@@ -127,13 +148,24 @@ class Station:
         try:
             await self._converse()
         except Exception as error:
+            news = heard != (self._state.last_heard, self._state.readings)
             fault = error if isinstance(error, GatewayError) else _driver_fault(error)
+            if news and fault.code == "ble.lost":
+                return  # a machine that has told what it had to tell goes to sleep
             await self._failed(_condition(fault), fault)
-            if heard == (self._state.last_heard, self._state.readings):
+            if not news:
                 raise
 
+    def _asleep(self) -> None:
+        """Say that a Bluetooth machine which is not heard sleeps; what it said last, or needs, stands."""
+        radio = self._shared.radio
+        if self.driver.bluetooth and radio is not None and radio.fault is None:
+            over = (self._state.code or "").startswith(("link.", "radio.", "ble."))
+            self._set(condition="waiting", code=None if over else self._state.code, progress={})
+
     async def _converse(self) -> None:
-        link = await open_serial(self.config.port, LineSettings.of(self.driver.link, self.config))
+        self._asleep()
+        link = await open_link(self.config.port, self.driver.link, self.config, self._shared.radio)
         self._drop_orders()
         self._serial, self._offset, self._began, self._unframed = None, None, None, 0
         try:
@@ -154,14 +186,19 @@ class Station:
 
     async def report(self, reading: Reading) -> None:
         """Make *reading* durable; returns after COMMIT."""
-        began = self._began or self._shared.clock.now()
+        now = self._shared.clock.now()
+        began, offset = self._began or now, self._offset
+        if self.driver.bluetooth and self._began is None:
+            reading, began = measured(reading, Arrival(now, offset, self._shared.zone))
+        else:
+            offset = self._offset_at(reading)
         self._began = None
         contact = Contact(
             device=self.config.name,
             driver=self.driver,
             serial=self._serial,
             began=began,
-            clock_offset_s=self._offset_at(reading),
+            clock_offset_s=offset,
             zone=self._shared.zone,
         )
         await self._shared.journal.run(lambda tx: receive(tx, reading, contact))
@@ -199,18 +236,37 @@ class Station:
                 self._began = self._began or now
                 shown = {str(name): f"{format(q.value, 'f')} {q.unit}" for name, q in values.items()}
                 self._set(condition="measuring", code=None, progress={"state": state, **shown})
-            case Identified(serial, _):
+            case Identified(serial, detail):
                 self._serial = serial
                 self._set(condition="connected", serial=serial)
+                await self._identified({"serial": serial, **detail})
             case DeviceClock(device_time, evidence):
                 self._offset = clock.offset(device_time, now, self._shared.zone)
                 self._set(clock_offset_s=self._offset)
                 await self._write("clock.read", _coincident(device_time, self._offset, evidence))
             case Notice(code, detail, fault, evidence):
                 if evidence:
-                    await self._write(code, {**detail, "frame": evidence.hex()})
+                    kept = {name: said for name, said in detail.items() if name not in PERSONAL_DETAIL}
+                    await self._write(code, {**kept, "frame": evidence.hex()})
                 self._noticed(code, fault=fault)
+            case CardRead():
+                await self._recognised(event)
         self._set(last_heard=_iso(now))
+
+    async def _identified(self, told: dict[str, str]) -> None:
+        """Keep what the device says it is, once until it says something else."""
+        if told != self._identity:
+            await self._write(history.IDENTIFIED, told)
+            self._identity = told
+
+    async def _recognised(self, card: CardRead) -> None:
+        """Let the card open its holder's exam; the state says which, or why none, and nothing else of it."""
+        try:
+            exam = await self._shared.recognise(self.config.name, card)
+        except RequestRefused as refused:
+            self._set(condition="connected", code=refused.code, recognised=None)
+        else:
+            self._set(condition="connected", code=None, recognised=exam)
 
     def _heard(self) -> None:
         """Note that the device said something with sense in it."""
@@ -221,7 +277,7 @@ class Station:
         """Show a fault until something sensible is heard; a driver's own word outlasts "malformed"."""
         known = (self._state.code or "").startswith(f"{self.driver.name}.")
         if not (fault and known and code == MalformedValue.code):
-            self._set(condition="connected", code=code if fault else None)
+            self._set(condition="connected", code=code if fault else None, recognised=None)
 
     def noise(self, noise: Noise) -> None:
         """Count bytes that belong to no frame; many of them and nothing else means a wrong line setting."""
@@ -230,13 +286,14 @@ class Station:
         self._unframed += len(noise.data)
         self._state = replace(self._state, noise_bytes=self._state.noise_bytes + len(noise.data))
         if self._unframed >= NOT_UNDERSTOOD and self._state.code != "device.noise":
-            self._set(code="device.noise", detail=noise.data[:16].hex(" "))
+            shown = "" if self.driver.redact else noise.data[:16].hex(" ")
+            self._set(code="device.noise", detail=shown)
 
     async def _failed(self, condition: DeviceCondition, error: GatewayError) -> None:
         puzzled = self._state.code == "device.noise" and isinstance(error, ProtocolError)
         code = "device.noise" if puzzled else error.code
         self._began = None
-        self._set(condition=condition, code=code, detail=error.detail, progress={})
+        self._set(condition=condition, code=code, detail=error.detail, progress={}, recognised=None)
         if isinstance(error, StoreError):
             self._noted.clear()  # so that the next contact must write before it reads
             return
@@ -250,8 +307,9 @@ class Station:
             self._noted.add(code)
 
     async def _write(self, code: str, detail: dict[str, str]) -> None:
-        event = DeviceEvent(device=self.config.name, code=code, detail=detail)
-        await self._shared.journal.run(lambda tx: tx.append(event))
+        told = DeviceEvent(device=self.config.name, code=code, detail=detail)
+        event, secret = discretion.event(self.driver, told)
+        await self._shared.journal.run(lambda tx: tx.append(event, secret))
 
     def _set(self, **fields: object) -> None:
         before = self._state

@@ -17,7 +17,9 @@ from protocol.readings import Measure
 from store.facts import Effective, Finding, Severity, Status
 
 KG_PER_LB = Decimal("0.45359237")
-CONFIRMABLE = frozenset({"systolic_over_diastolic", "repeated_report"})
+QUESTIONABLE = "questionable"
+"""The flag under which a driver tells that the machine doubts its own value."""
+CONFIRMABLE = frozenset({"systolic_over_diastolic", "repeated_report", "doubted_by_machine"})
 """Blocking findings a person may overrule with a reason: the machine did say so."""
 
 
@@ -35,6 +37,7 @@ class Case:
     clock_offset_s: float | None
     derived: Mapping[Measure, Quantity] = field(default_factory=dict)
     """What we computed from measured values; judged by the clinical thresholds only."""
+    flags: frozenset[str] = frozenset()
     fasting: bool = False
     """Whether a person said that the glucose was fasting."""
     repeats: Sequence[str] = ()
@@ -71,6 +74,12 @@ def measurement_failed(case: Case) -> Iterator[str]:
     """The device says that it could not measure."""
     if case.failed:
         yield case.failed
+
+
+def doubted_by_machine(case: Case) -> Iterator[str]:
+    """The machine itself marks the value as questionable (a parity or memory fault)."""
+    if QUESTIONABLE in case.flags:
+        yield QUESTIONABLE
 
 
 def machine_range(case: Case) -> Iterator[str]:
@@ -193,6 +202,7 @@ def _rule(check: Callable[[Case], Iterator[str]], severity: Severity) -> Rule:
 
 RULES: tuple[Rule, ...] = (
     _rule(measurement_failed, "blocking"),
+    _rule(doubted_by_machine, "blocking"),
     _rule(machine_range, "blocking"),
     _rule(systolic_over_diastolic, "blocking"),
     _rule(repeated_report, "blocking"),

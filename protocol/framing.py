@@ -1,16 +1,20 @@
 """Cut a byte stream into frames, whatever pieces it arrives in, and find the way back after noise."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One complete message whose check matched; `data` is all of its bytes, delimiters included."""
+    """One complete message whose check matched; `data` is all of its bytes, delimiters included.
+
+    `source` is the Bluetooth characteristic it came from (`2A35`), `ADV` an advertisement, empty on a line.
+    """
 
     data: bytes
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,61 @@ class Framer(Protocol):
     def finish(self) -> Iterator[Frame | Noise]:
         """Yield what is held as it stands: the device has fallen silent, no more will come."""
         ...
+
+
+class Value(bytes):
+    """Bytes that arrived as one value of a Bluetooth characteristic, or of an advertisement (`ADV`)."""
+
+    source: str
+
+    def __new__(cls, data: bytes, source: str) -> Self:
+        """Mark *data* as a value of *source*."""
+        value = super().__new__(cls, data)
+        value.source = source
+        return value
+
+
+class ValueFramer:
+    """Bluetooth: every value is a frame. A protocol that splits messages over values has its own framer."""
+
+    def feed(self, chunk: bytes) -> Iterator[Frame | Noise]:
+        """Yield the value."""
+        if chunk:
+            yield Frame(bytes(chunk), source_of(chunk))
+
+    def finish(self) -> Iterator[Frame | Noise]:
+        """Nothing is held."""
+        return iter(())
+
+
+def source_of(chunk: bytes) -> str:
+    """Return the characteristic that *chunk* came from, empty on a line."""
+    return chunk.source if isinstance(chunk, Value) else ""
+
+
+class BySource:
+    """A framer for each source, made when it first speaks; on a line there is but one."""
+
+    def __init__(self, framer: Callable[[], Framer]) -> None:
+        self._make = framer
+        self._framers: dict[str, Framer] = {}
+
+    def feed(self, chunk: bytes) -> Iterator[Frame | Noise]:
+        """Cut *chunk* by its source's framer; its frames carry the source."""
+        source = source_of(chunk)
+        if source not in self._framers:
+            self._framers[source] = self._make()
+        return _from(source, self._framers[source].feed(chunk))
+
+    def finish(self) -> Iterator[Frame | Noise]:
+        """End every source."""
+        for source, framer in self._framers.items():
+            yield from _from(source, framer.finish())
+
+
+def _from(source: str, pieces: Iterable[Frame | Noise]) -> Iterator[Frame | Noise]:
+    for piece in pieces:
+        yield Frame(piece.data, source) if source and isinstance(piece, Frame) else piece
 
 
 class Held:
@@ -208,6 +267,25 @@ class DelimitedFramer(Held):
         if self._looked > 0:
             yield Noise(self._take(self._looked), reason)
             self._looked = 0
+
+
+class ReportFramer(Held):
+    """Reports of *size* bytes, each a frame, counted from the first byte after a silence."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._size = size
+
+    def feed(self, chunk: bytes) -> Iterator[Frame | Noise]:
+        """Yield each whole report."""
+        self._held += chunk
+        while len(self._held) >= self._size:
+            yield Frame(self._take(self._size))
+
+    def finish(self) -> Iterator[Frame | Noise]:
+        """Yield the rest as noise: a report is whole or it is none."""
+        if self._held:
+            yield Noise(self._take(len(self._held)), "incomplete")
 
 
 def _parts(chunk: bytes, size: int) -> Iterator[bytes]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
+from typing import Literal
 
 from protocol.quantities import Quantity
 
@@ -112,4 +113,26 @@ class Notice:
     evidence: bytes = b""
 
 
-Event = DeviceClock | Progress | Identified | Notice
+@dataclass(frozen=True, slots=True)
+class CardRead:
+    """A person's card, read off a card reader: who sits down, in the card's own words.
+
+    `system` names the kind of number as an exam's identifiers do. `nation` is the code on the card,
+    `valid_to` None where the card never ends. It says nothing of its holder when shown as a text, so that no
+    log, fault or record does; whoever needs the holder names the field.
+    """
+
+    system: str
+    number: str = field(repr=False)
+    name: str = field(repr=False)
+    sex: Literal["male", "female"] = field(repr=False)
+    birth_date: date = field(repr=False)
+    nation: str = field(repr=False)
+    address: str = field(repr=False)
+    valid_from: date = field(repr=False)
+    valid_to: date | None = field(repr=False)
+
+
+Event = DeviceClock | Progress | Identified | Notice | CardRead
+PERSONAL = frozenset({"patient_id"})
+"""What in a reading's context may name a person: typed at a machine, and never used for binding."""

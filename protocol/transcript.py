@@ -11,6 +11,13 @@ technician can read it and a reviewer can see every byte. A text knows the escap
     ! start_blood_pressure patient=adult         a person's order
     = blood_pressure systolic 120 mm[Hg], …      a reading it must give, as `reading_line` writes it
     ~ notice omron_hbp.wrong_format              an event it gives (events may be left out)
+
+Bluetooth writes the characteristic before the mark, ADV for an advertisement:
+
+    2A35+                                        the host subscribes (2A35+ - : the device has none)
+    2A52> 01 01                                  the host writes
+    2A35< 1e 73 00 59 00 61 00                   the device tells a value
+    2A2B? e8 07 06 0f 11 11 1b 06 80 01          the host reads, and the device answers (- : it has none)
 """
 
 import re
@@ -20,11 +27,12 @@ from dataclasses import dataclass, field
 
 from protocol.errors import GatewayError
 from protocol.quantities import Quantity
-from protocol.readings import DeviceClock, Event, Identified, Notice, Progress, Reading
+from protocol.readings import CardRead, DeviceClock, Event, Identified, Notice, Progress, Reading
 
 ESCAPES = {"r": b"\r", "n": b"\n", "t": b"\t", "0": b"\0", '"': b'"', "\\": b"\\"}
 ESCAPED = {value[0]: f"\\{letter}" for letter, value in ESCAPES.items()}
 TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
+CHANNEL = re.compile(r"(ADV|[0-9A-F]{4}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})([<>+?])(.*)")
 PIECE = re.compile(r"\\x([0-9a-fA-F]{2})|\\(.)|([ -~])")
 
 
@@ -36,16 +44,34 @@ class TranscriptError(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """`>`: what the host must send next, byte for byte."""
+    """`>`: what the host must send next, byte for byte; over Bluetooth to the characteristic `to`."""
 
     data: bytes
+    to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """`<`: what the device sends."""
+    """`<`: what the device sends; over Bluetooth from the characteristic `source`."""
 
     data: bytes
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """`+`: the host subscribes to a characteristic; `there` says whether the device has it."""
+
+    characteristic: str
+    there: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """`?`: the host reads a characteristic; None where the device has none."""
+
+    characteristic: str
+    data: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +103,7 @@ class Lets:
     event: str
 
 
-Turn = Sent | Heard | Silence | Ordered | Gives | Lets
+Turn = Sent | Heard | Subscribed | Answered | Silence | Ordered | Gives | Lets
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +141,14 @@ def render(transcript: Transcript) -> str:
 def turn_line(turn: Turn) -> str:
     """Return the one line that states *turn*."""
     match turn:
-        case Sent(data):
-            return f"> {chunk_text(data)}"
-        case Heard(data):
-            return f"< {chunk_text(data)}"
+        case Sent(data, to):
+            return f"{to}> {chunk_text(data)}"
+        case Heard(data, source):
+            return f"{source}< {chunk_text(data)}"
+        case Subscribed(characteristic, there):
+            return f"{characteristic}+" if there else f"{characteristic}+ -"
+        case Answered(characteristic, data):
+            return f"{characteristic}? {'-' if data is None else chunk_text(data)}"
         case Silence(seconds):
             return f". {seconds:g}"
         case Ordered(name, arguments):
@@ -159,7 +189,7 @@ def reading_line(reading: Reading) -> str:
 
 
 def event_line(event: Event) -> str:
-    """State *event* in one line; a notice by its code alone, its detail being for people."""
+    """State *event* in one line; a notice by its code, its detail being for people; a card without holder."""
     match event:
         case DeviceClock(device_time=moment):
             return f"clock {moment.isoformat()}"
@@ -167,6 +197,8 @@ def event_line(event: Event) -> str:
             return f"identified {serial}"
         case Notice(code=code):
             return f"notice {code}"
+        case CardRead(system=system):
+            return f"card {system}"
         case Progress(kind=kind, values=values, state=state):
             numbers = [f"{measure} {_quantity(quantity)}" for measure, quantity in values.items()]
             return f"progress {kind} {state} {', '.join(numbers)}".rstrip()
@@ -175,6 +207,8 @@ def event_line(event: Event) -> str:
 def _turn(number: int, line: str) -> Turn:
     mark, rest = line[0], line[1:].strip()
     try:
+        if channel := CHANNEL.match(line):
+            return _of_a_channel(channel[1], channel[2], channel[3].strip())
         match mark:
             case ">":
                 return Sent(_chunk(rest))
@@ -193,6 +227,18 @@ def _turn(number: int, line: str) -> Turn:
                 raise ValueError(f"no turn begins with {mark!r}")
     except ValueError as error:
         raise TranscriptError(f"line {number}: {error}") from error
+
+
+def _of_a_channel(source: str, mark: str, rest: str) -> Turn:
+    match mark:
+        case ">":
+            return Sent(_chunk(rest), source)
+        case "<":
+            return Heard(_chunk(rest), source)
+        case "+":
+            return Subscribed(source, rest != "-")
+        case _:
+            return Answered(source, None if rest == "-" else _chunk(rest))
 
 
 def _chunk(text: str) -> bytes:

@@ -1,7 +1,8 @@
 """The kinds of fact the journal holds, and their bodies as they are written.
 
 A fact is never changed or removed: corrections, withdrawals and re-bindings are further facts. A body
-holds no name, number or address of a person: a resident appears by the key the `residents` table gave.
+holds no name, number or address of a person: a resident appears by a key that says nothing, and what a
+machine said that may name somebody is sealed (`store/vault.py`).
 Bodies are JSON objects tagged `"kind"`; Decimals are strings exactly as the device sent them.
 """
 
@@ -57,8 +58,12 @@ class Body(msgspec.Struct, frozen=True, tag_field="kind"):
     """Base of every fact's body; the tag is the fact's kind."""
 
 
-class Received(Body, frozen=True, tag="received"):
-    """A device said this. Made only from a driver's Reading; `evidence` holds its frames in hex."""
+class Received(Body, frozen=True, tag="received", omit_defaults=True):
+    """A device said this. Made only from a driver's Reading; `evidence` holds its frames in hex.
+
+    Where a frame may name a person, `evidence` holds what is left of it with that blanked, if the driver can
+    blank it, and `sealed` the frames as they came.
+    """
 
     measurement: str
     device: str
@@ -79,6 +84,8 @@ class Received(Body, frozen=True, tag="received"):
     """The first sign of this measurement: first progress, else arrival."""
     clock_offset_s: float | None
     """Device clock minus ours at this contact, where it was read."""
+    sealed: str | None = None
+    """A box (`store/cipher.py`) in hex with a JSON array of the frames in hex."""
 
 
 class ManualEntry(Body, frozen=True, tag="manual_entry"):
@@ -214,12 +221,31 @@ class Resent(Body, frozen=True, tag="resent"):
     operator: str
 
 
-class DeviceEvent(Body, frozen=True, tag="device_event"):
+class DeviceEvent(Body, frozen=True, tag="device_event", omit_defaults=True):
     """Something about a device worth keeping: found, lost, clock read, order given, fault."""
 
     device: str
     code: str
     detail: dict[str, str]
+    sealed: str | None = None
+    """A box in hex with the whole detail as JSON, where it may name a person."""
+
+
+class ResidentErased(Body, frozen=True, tag="resident_erased"):
+    """The only key to who this resident is was destroyed; what was measured stays, of nobody nameable."""
+
+    resident: str
+    operator: str
+    reason: str
+
+
+class KeyChanged(Body, frozen=True, tag="key_changed"):
+    """From here on names are sealed with another key; `lost`: the one before was not at hand any more."""
+
+    key: str
+    lost: bool
+    operator: str
+    reason: str
 
 
 AnyBody = (
@@ -240,6 +266,8 @@ AnyBody = (
     | Refused
     | Resent
     | DeviceEvent
+    | ResidentErased
+    | KeyChanged
 )
 
 
@@ -291,7 +319,8 @@ class Measurement(msgspec.Struct, kw_only=True):
     effective: Effective
     findings: list[Finding] = []
     evidence_sha256: str | None = None
-    """SHA-256 over the raw frames, in order: what Provenance carries."""
+    """SHA-256 over the frames, in order, and then what is sealed, as the fact holds them: what Provenance
+    carries."""
     replaced_by: str | None = None
     replaces: str | None = None
     received_seq: int

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from protocol.errors import JournalDamaged, JournalHeld, StoreError
-from store import chain, outbox
+from store import chain, keyring, outbox
 from store.facts import Fact, Instant
 from store.integrity import tail_problems
 from store.migrations import migrate
 from store.queries import Queries
 from store.transaction import Head, Pen, Transaction
+from store.vault import Vault
 from store.writer import Writer, store_error
 
 __all__ = ["Journal", "Transaction"]
@@ -54,21 +55,28 @@ class Journal:
         now: Callable[[], Instant],
         forwarders: Sequence[str] = (),
         on_commit: Callable[[Sequence[Fact]], None] = _nobody,
+        key_file: Path | None = None,
     ) -> "Journal":
         """Open the journal at *path*, making it and its folder (0700, files 0600) where there is none.
 
         *forwarders* are owed every final version, those from before they were named too. *on_commit* runs on
-        the writer's thread after each COMMIT, with the facts. The check at start is bounded: settings read
-        back, schema, chain's end; `store.integrity.check` reads everything.
+        the writer's thread after each COMMIT, with the facts. *key_file* holds the key to people's names; by
+        default it lies in a folder beside the journal's. Without the right one the journal opens and takes
+        measurements, `queries.names_fault` says what is wrong, and no name can be read or written.
+        The check at start is bounded: settings read back, schema, chain's end; `store.integrity.check` reads
+        everything.
 
         Raises JournalHeld where another process writes it, SchemaTooNew, JournalDamaged where it is not what
-        was written or the file system cannot give WAL with full sync, else StoreError.
+        was written or the file system cannot give WAL with full sync, else StoreError: `vault.key_…` where a
+        journal without names yet cannot be given a key.
         """
         lock = _hold(path)
+        names = Vault(key_file or keyring.default_file(path))
         try:
             connection = _connect(path)
             try:
-                pen, head = _ready(connection, gateway, now, forwarders)
+                pen = Pen(connection, gateway, "", now, tuple(forwarders), names)
+                pen, head = _ready(connection, path, pen)
             except BaseException:
                 connection.close()
                 raise
@@ -78,7 +86,7 @@ class Journal:
         except BaseException:
             os.close(lock)
             raise
-        return cls(Writer(pen, head, on_commit), Queries(path), lock)
+        return cls(Writer(pen, head, on_commit), Queries(path, names), lock)
 
     def submit(self, command: Callable[[Transaction], T]) -> Future[T]:
         """Have the writer run *command*; the future is resolved after COMMIT, with its result or its error.
@@ -107,6 +115,7 @@ def _hold(path: Path) -> int:
     """Make the folder, and hold the side file that keeps a second writer out; returns its descriptor."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _keep_to_itself(path.parent)
         lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
@@ -116,6 +125,13 @@ def _hold(path: Path) -> int:
         os.close(lock)
         raise JournalHeld(str(path)) from error
     return lock
+
+
+def _keep_to_itself(folder: Path) -> None:
+    """Take from others what they may do in a folder of ours."""
+    found = folder.stat()
+    if found.st_mode & 0o077 and found.st_uid == os.geteuid():
+        folder.chmod(0o700)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -138,9 +154,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _ready(
-    connection: sqlite3.Connection, gateway: str, now: Callable[[], Instant], forwarders: Sequence[str]
-) -> tuple[Pen, Head]:
+def _ready(connection: sqlite3.Connection, path: Path, pen: Pen) -> tuple[Pen, Head]:
     """Set the connection up, read the settings back, bring the schema up to date, check the chain's end."""
     connection.execute("PRAGMA busy_timeout = 5000")
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
@@ -148,19 +162,21 @@ def _ready(
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA secure_delete = ON")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
     mode: str = connection.execute("PRAGMA journal_mode").fetchone()[0]
     level: int = connection.execute("PRAGMA synchronous").fetchone()[0]
     if (mode, level) != ("wal", 2):
         raise JournalDamaged(f"no durable writing here: journal_mode {mode}, synchronous {level}")
-    migrate(connection)
+    migrate(connection, path, pen.vault)
     mark = "".join(secrets.choice(MARK_LETTERS) for _ in range(MARK_LENGTH))
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("INSERT OR IGNORE INTO head VALUES (1, ?, 0, ?)", (mark, chain.GENESIS))
     wrong = tail_problems(connection)
     if wrong:
         raise JournalDamaged("; ".join(f"fact {problem.seq}: {problem.what}" for problem in wrong))
-    outbox.register(connection, forwarders)
+    outbox.register(connection, pen.forwarders)
+    pen.vault.begin(connection)
     connection.execute("COMMIT")
     row: tuple[str, int, bytes] = connection.execute("SELECT mark, seq, hash FROM head").fetchone()
-    return Pen(connection, gateway, row[0], now, tuple(forwarders)), Head(row[1], row[2])
+    return pen._replace(mark=row[0]), Head(row[1], row[2])

@@ -2,15 +2,17 @@
 
 import sqlite3
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from protocol.errors import SchemaTooNew
-from store import history, rows
+from store import history, rows, upgrade
+from store.vault import Vault
 
 if TYPE_CHECKING:
     from sqlite_utils.db import Database
 
-SCHEMA = 2
+SCHEMA = 3
 """The number of steps below; a file carries the number it was brought to."""
 
 FACTS = (
@@ -107,16 +109,40 @@ HISTORY = (
 )
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file to SCHEMA, a transaction a step; raises SchemaTooNew, changing nothing."""
+IDENTITY = (
+    "CREATE TABLE keys(turn INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, public BLOB NOT NULL) STRICT",
+    """CREATE TABLE data_keys(
+        n INTEGER PRIMARY KEY, owner TEXT NOT NULL UNIQUE, key TEXT NOT NULL,
+        wrapped BLOB NOT NULL) STRICT""",
+    "CREATE INDEX data_keys_key ON data_keys(key, n)",
+    "CREATE TABLE persons(id TEXT PRIMARY KEY, sealed BLOB NOT NULL) STRICT, WITHOUT ROWID",
+    """CREATE TABLE lookups(
+        digest BLOB NOT NULL, system TEXT NOT NULL, resident TEXT NOT NULL,
+        PRIMARY KEY (digest, system)) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX lookups_resident ON lookups(resident)",
+)
+"""`keys` names every key there was, the last one in use; the keys themselves are in the key file. `data_keys`
+are wrapped with one of them each, for a resident or a fact; their rows never change in size."""
+
+
+def migrate(connection: sqlite3.Connection, path: Path, vault: Vault) -> None:
+    """Bring the file at *path* to SCHEMA, a transaction a step; raises SchemaTooNew, changing nothing.
+
+    What was stored is first copied beside it and the copy verified; it stays until the new file was, too.
+    """
     found: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if found > SCHEMA:
         raise SchemaTooNew(f"the file has schema {found}, this release knows {SCHEMA}")
+    if 0 < found < SCHEMA:
+        upgrade.keep(connection, path)
     if found < SCHEMA:
-        _apply(connection)
+        _apply(connection, vault)
+    if found == 0:
+        connection.execute("VACUUM")  # no page is left over from tables that a later step took away
+    upgrade.finish(connection, path)
 
 
-def _apply(connection: sqlite3.Connection) -> None:
+def _apply(connection: sqlite3.Connection, vault: Vault) -> None:
     # Imported here: a file that is up to date starts without paying for it (160 ms).
     from sqlite_utils.db import Database  # noqa: PLC0415
     from sqlite_utils.migrations import Migrations  # noqa: PLC0415
@@ -133,6 +159,13 @@ def _apply(connection: sqlite3.Connection) -> None:
         _all(db, HISTORY)
         _noted(db.conn)
         db.execute("PRAGMA user_version = 2")
+
+    @steps(name="0003_identity")
+    def identity(db: "Database", /) -> None:
+        _all(db, IDENTITY)
+        upgrade.seal_people(db.conn, vault)
+        _all(db, ("DROP TABLE residents", "DROP TABLE identifiers"))
+        db.execute("PRAGMA user_version = 3")
 
     steps.apply(Database(connection, recursive_triggers=False, execute_plugins=False))
 

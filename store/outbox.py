@@ -9,22 +9,23 @@ from typing import Literal
 
 import msgspec
 
-from store import rows
+from store import rows, vault
 from store.facts import Instant, Measurement
-from store.residents import Resident
+from store.residents import Resident, Unnamed
+from store.vault import ERASED, Ring
 
 State = Literal["waiting", "parked", "delivered"]
 DELIVERY = "SELECT forwarder, measurement, version, state, attempts, reason, receipt, seq FROM outbox"
 IN_FORCE = "SELECT name FROM forwarders WHERE left_at IS NULL ORDER BY name"
 READY = frozenset({"final", "corrected"})
-_decode_resident = msgspec.json.Decoder(Resident).decode
 _decode_receipt = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class Due(msgspec.Struct, frozen=True):
     """One version that waits; `receipt` is what the other side gave for an earlier one, else empty.
 
-    `resident` is who it was queued for; `sources` are the measurements a derived value came from.
+    `resident` is who it was queued for, `Unnamed` only where they were erased, and then it is a withdrawal;
+    `sources` are the measurements a derived value came from.
     """
 
     measurement: Measurement
@@ -83,10 +84,13 @@ def queue(
 ) -> None:
     """Let the version at *seq* be the one that stands: final and corrected wait, a preliminary one holds.
 
-    A withdrawal waits only where an earlier version waited once.
+    A withdrawal waits only where an earlier version waited once. Of a person who was erased nothing is sent
+    but withdrawals.
     """
+    owner = measurement.resident
+    ready = measurement.status in READY and owner is not None and not vault.is_erased(connection, owner)
     for forwarder in forwarders:
-        if measurement.status in READY and measurement.resident is not None:
+        if ready:
             connection.execute(
                 """INSERT INTO outbox(forwarder, measurement, seq, version, resident, state)
                    VALUES (?, ?, ?, ?, ?, 'waiting') ON CONFLICT (forwarder, measurement) DO UPDATE
@@ -161,27 +165,49 @@ def resend(connection: sqlite3.Connection, forwarder: str, measurement: str) -> 
     return changed.rowcount == 1
 
 
-def due(connection: sqlite3.Connection, forwarder: str, limit: int) -> list[Due]:
-    """Return what waits longest for *forwarder*, oldest version first."""
-    found = connection.execute(
-        """SELECT v.document, v.resident, o.resident, r.document, o.receipt, o.attempts
-           FROM outbox AS o JOIN versions AS v ON v.seq = o.seq LEFT JOIN residents AS r ON r.id = o.resident
-           WHERE o.forwarder = ? AND o.state = 'waiting' ORDER BY o.seq LIMIT ?""",
-        (forwarder, limit),
+def hold_back(connection: sqlite3.Connection, resident: str) -> None:
+    """Send nothing more of a resident but withdrawals, and forget what the other side answered."""
+    rows_ = connection.execute("SELECT DISTINCT id FROM measurements WHERE resident = ?", (resident,))
+    for (measurement,) in rows_.fetchall():
+        connection.execute("UPDATE outbox SET reason = NULL WHERE measurement = ?", (measurement,))
+        connection.execute(
+            """UPDATE outbox SET state = 'held' WHERE measurement = ?1 AND state IN ('waiting', 'parked')
+               AND EXISTS (SELECT 1 FROM measurements WHERE id = ?1 AND status <> 'entered-in-error')""",
+            (measurement,),
+        )
+
+
+def due(connection: sqlite3.Connection, ring: Ring, forwarder: str, limit: int) -> list[Due]:
+    """Return what waits longest for *forwarder*, oldest version first.
+
+    What belongs to somebody whose key is not at hand goes on waiting: nothing is sent under another name.
+    """
+    found: list[_DueRow] = connection.execute(
+        """SELECT v.document, v.resident, o.receipt, o.attempts, p.id, k.key, k.wrapped, p.sealed
+           FROM outbox AS o JOIN versions AS v ON v.seq = o.seq JOIN persons AS p ON p.id = o.resident
+           JOIN data_keys AS k ON k.owner = p.id
+           WHERE o.forwarder = ? AND o.state = 'waiting' AND k.key IN (SELECT value FROM json_each(?))
+           ORDER BY o.seq LIMIT ?""",
+        (forwarder, msgspec.json.encode([ERASED, *ring.keys]).decode(), limit),
     ).fetchall()
-    return [_due(connection, row) for row in found]
+    people = [vault.person(ring, row[4:]) for row in found]
+    return [
+        _due(connection, row, person)
+        for row, person in zip(found, people, strict=True)
+        if not (isinstance(person, Unnamed) and person.hidden != "erased")
+    ]
 
 
-_DueRow = tuple[bytes, str | None, str, bytes | None, bytes | None, int]
+_DueRow = tuple[bytes, str | None, bytes | None, int, str, str, bytes, bytes]
 
 
-def _due(connection: sqlite3.Connection, row: _DueRow) -> Due:
-    document, key, owner, person, receipt, attempts = row
+def _due(connection: sqlite3.Connection, row: _DueRow, person: Resident) -> Due:
+    document, key, receipt, attempts, *_ = row
     measurement = rows.restored(document, key)
     sources = (rows.measurement(connection, one) for one in measurement.derived_from)
     return Due(
         measurement=measurement,
-        resident=_decode_resident(person) if person else Resident(id=owner, identifiers=()),
+        resident=person,
         receipt=_decode_receipt(receipt) if receipt else {},
         sources=[one for one in sources if one is not None],
         attempts=attempts,

@@ -67,7 +67,7 @@ def fold(measurement: Measurement | None, fact: Fact) -> Measurement:
 
 
 def _received(body: Received, fact: Fact) -> Measurement:
-    frames = b"".join(bytes.fromhex(frame) for frame in body.evidence)
+    frames = b"".join(map(bytes.fromhex, [*body.evidence, body.sealed or ""]))
     return Measurement(
         id=body.measurement,
         version=0,

@@ -3,8 +3,10 @@
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import TypedDict
 from urllib.parse import quote
@@ -12,30 +14,37 @@ from urllib.parse import quote
 import msgspec
 
 from protocol.errors import JournalDamaged, RequestRefused, StoreError
-from store import history, integrity, outbox, residents, rows
+from store import history, integrity, outbox, rows, vault
 from store.chain import Link
 from store.exams import Exam
-from store.facts import DeviceEvent, Instant, Measurement, Received
+from store.facts import DeviceEvent, Fact, Instant, Measurement, Received
 from store.residents import Resident
+from store.vault import PersonRow, Ring, Vault
 from store.writer import store_error
 
 WINDOW = 20_000
 """Facts a filtered page looks through at most: a page may be short, even empty, and still have `more`."""
 CURSOR = "v1-"
-PAGE = """SELECT v.seq, v.document, r.document FROM versions AS v
-          LEFT JOIN residents AS r ON r.id = v.resident"""
+PAGE = """SELECT v.seq, v.document, p.id, k.key, k.wrapped, p.sealed FROM versions AS v
+          LEFT JOIN persons AS p ON p.id = v.resident LEFT JOIN data_keys AS k ON k.owner = p.id"""
 NO_RESIDENT = b'"resident":null'
 """Stands once in every stored version: a JSON string cannot hold it unescaped."""
 
 
 class Evidence(TypedDict):
-    """What a measurement rests on; `frames` and `sha256` are None or empty for one that was typed in."""
+    """What a measurement rests on; `frames` and `sha256` are None or empty for one that was typed in.
+
+    `sha256` covers the frames given. Where one may name a person these are the frames as they came; if the
+    key to them is not at hand or was destroyed, what stands open in the fact. `sealed` is what stands sealed
+    there: the hash that was sent out covers the open frames and then this.
+    """
 
     measurement: str
     device: str | None
     driver: str | None
     frames: list[str]
     sha256: str | None
+    sealed: str | None
     seq: int
     fact: str
     received: str
@@ -64,7 +73,9 @@ class Counts(msgspec.Struct, frozen=True):
 class Queries:
     """Reads of one journal file, usable without the service. After `close`: StoreError `store.closed`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key: Vault | None = None) -> None:
+        """Without *key* residents are `Unnamed`."""
+        self._vault = key or Vault(None)
         self._uri = f"file:{quote(str(path.absolute()))}?mode=ro"
         self._idle: list[sqlite3.Connection] = []
         self._door = threading.Lock()
@@ -127,16 +138,17 @@ class Queries:
     ) -> tuple[list[bytes], str, bool]:
         """Return versions after a cursor in journal order: JSON documents, next cursor, whether more follow.
 
-        `resident` is an object in each document, or null. *resident_identifier* is (system, value), or a
-        value in any system. Raises RequestRefused `request.cursor`.
+        `resident` is an object in each document, or null; who cannot be named has `hidden` with the reason.
+        *resident_identifier* is (system, value), or a value in any system. Raises RequestRefused
+        `request.cursor`.
         """
         start = _position(after)
         where, arguments = ["v.seq > ?"], [start, *(one for one in (status, kind) if one is not None)]
         where += [f"v.{name} = ?" for name, one in (("status", status), ("kind", kind)) if one is not None]
         with self._reading() as connection:
-            end = None
+            end, ring = None, self._vault.ring(connection)
             if resident_identifier is not None:
-                keys = _keys(connection, resident_identifier)
+                keys = _keys(connection, ring, resident_identifier)
                 where.append(f"v.resident IN ({','.join('?' * len(keys))})")
                 arguments += keys
             elif len(where) > 1:
@@ -151,7 +163,7 @@ class Queries:
         found, full = found[:limit], len(found) > limit
         last = found[-1][0] if found else start
         reached = last if full or end is None else max(end, start)
-        return [joined(document, person) for _, document, person in found], f"{CURSOR}{reached}", more
+        return _joined(ring, [row[1:] for row in found]), f"{CURSOR}{reached}", more
 
     def measurement_document(self, key: str, version: int | None = None) -> bytes | None:
         """Return one version as its JSON document, the latest where none is named."""
@@ -164,13 +176,12 @@ class Queries:
 
     def _documents(self, key: str, version: int | None) -> list[bytes]:
         with self._reading() as connection:
+            ring = self._vault.ring(connection)
             found = connection.execute(
-                """SELECT v.document, r.document FROM versions AS v
-                   LEFT JOIN residents AS r ON r.id = v.resident
-                   WHERE v.measurement = ?1 AND (?2 IS NULL OR v.version = ?2) ORDER BY v.version""",
+                f"{PAGE} WHERE v.measurement = ?1 AND (?2 IS NULL OR v.version = ?2) ORDER BY v.version",
                 (key, version),
             ).fetchall()
-        return [joined(document, person) for document, person in found]
+        return _joined(ring, [row[1:] for row in found])
 
     def measurement(self, key: str) -> Measurement | None:
         """Return a measurement as it stands."""
@@ -184,20 +195,33 @@ class Queries:
             if measurement is None:
                 return None
             fact = rows.fact(connection, measurement.received_seq)
-        if fact is None:
-            raise JournalDamaged(f"fact {measurement.received_seq} is missing")
+            if fact is None:
+                raise JournalDamaged(f"fact {measurement.received_seq} is missing")
+            frames, sealed = self._frames(connection, fact)
+        came = sha256(bytes.fromhex("".join(frames))).hexdigest()
         return Evidence(
             measurement=key,
             device=measurement.device,
             driver=measurement.driver,
-            frames=fact.body.evidence if isinstance(fact.body, Received) else [],
-            sha256=measurement.evidence_sha256,
+            frames=frames,
+            sha256=measurement.evidence_sha256 if sealed is None else came,
+            sealed=sealed,
             seq=fact.seq,
             fact=fact.id,
             received=fact.at.utc.isoformat(),
             hash=fact.hash.hex(),
             prev=fact.prev.hex(),
         )
+
+    def _frames(self, connection: sqlite3.Connection, fact: Fact) -> tuple[list[str], str | None]:
+        """Return a measurement's frames as they came, if that can be read, and what is sealed of them."""
+        body = fact.body
+        if not isinstance(body, Received) or body.sealed is None:
+            return body.evidence if isinstance(body, Received) else [], None
+        secret = vault.open_fact(connection, self._vault.ring(connection), fact.id, body.sealed)
+        if secret is None:
+            return body.evidence, body.sealed
+        return msgspec.json.decode(secret, type=list[str]), body.sealed
 
     def tray(self, limit: int = 100) -> list[Measurement]:
         """Return the measurements that belong to nobody yet, newest first."""
@@ -221,14 +245,19 @@ class Queries:
             return _all(connection, rows.measurements_of_exam(connection, key))
 
     def resident(self, key: str) -> Resident | None:
-        """Return who a resident key stands for."""
+        """Return who a resident key stands for; `Unnamed` where that cannot be said."""
         with self._reading() as connection:
-            return rows.resident(connection, key)
+            return vault.resident(connection, self._vault.ring(connection), key)
+
+    def names_fault(self) -> str | None:
+        """Return, as a code, why no name can be shown or written now."""
+        with self._reading() as connection:
+            return self._vault.ring(connection).fault
 
     def due(self, forwarder: str, limit: int) -> list[outbox.Due]:
         """Return what waits longest for *forwarder*, oldest version first."""
         with self._reading() as connection:
-            return outbox.due(connection, forwarder, limit)
+            return outbox.due(connection, self._vault.ring(connection), forwarder, limit)
 
     def deliveries(self, state: outbox.State, limit: int = 100) -> list[outbox.Delivery]:
         """Return deliveries in one state: waiting ones oldest first, others newest first."""
@@ -272,11 +301,18 @@ class Queries:
                 "SELECT seq FROM device_events WHERE device = ? ORDER BY seq DESC LIMIT ?", (device, limit)
             ).fetchall()
             facts = [rows.fact(connection, seq) for (seq,) in found]
-        return [
-            Noted(seq=one.seq, at=one.at, code=one.body.code, detail=one.body.detail)
-            for one in facts
-            if one is not None and isinstance(one.body, DeviceEvent)
-        ]
+            return [
+                Noted(one.seq, one.at, one.body.code, self._detail(connection, one.id, one.body))
+                for one in facts
+                if one is not None and isinstance(one.body, DeviceEvent)
+            ]
+
+    def _detail(self, connection: sqlite3.Connection, fact: str, body: DeviceEvent) -> dict[str, str]:
+        """Return an event's whole detail, if that can be read."""
+        if body.sealed is None:
+            return body.detail
+        secret = vault.open_fact(connection, self._vault.ring(connection), fact, body.sealed)
+        return msgspec.json.decode(secret, type=dict[str, str]) if secret is not None else body.detail
 
     def device_days(self, device: str, limit: int = 400) -> list[history.Day]:
         """Return the device's days, newest first."""
@@ -301,9 +337,12 @@ class Queries:
             )
 
     def check(self) -> integrity.Report:
-        """Check everything; see `store.integrity.check`."""
+        """Check everything; see `store.integrity.check`. With the key at hand, what is sealed too."""
         with self._reading() as connection:
-            return integrity.check(connection)
+            report = integrity.check(connection)
+            ring = self._vault.ring(connection)
+            sealed = islice(vault.problems(connection, ring), integrity.MAX_PROBLEMS) if ring.keys else ()
+            return msgspec.structs.replace(report, problems=[*report.problems, *sealed])
 
     def facts(self, after: int = 0) -> Iterator[bytes]:
         """Yield facts after seq *after* as JSON: seq, id, at, body, and body_hash, prev, hash in hex."""
@@ -352,6 +391,15 @@ def joined(document: bytes, person: bytes | None) -> bytes:
     return document.replace(NO_RESIDENT, b'"resident":' + person, 1) if person is not None else document
 
 
+def _joined(ring: Ring, found: Sequence[tuple[bytes, *PersonRow]]) -> list[bytes]:
+    """Return stored versions with their residents put in, each person opened once."""
+    people: dict[str | None, bytes | None] = {None: None}
+    for _, owner, key, wrapped, sealed in found:
+        if owner not in people:
+            people[owner] = vault.document(ring, (owner, key, wrapped, sealed))
+    return [joined(row[0], people[row[1]]) for row in found]
+
+
 def _position(cursor: str | None) -> int:
     if cursor is None:
         return 0
@@ -366,9 +414,9 @@ def _top(connection: sqlite3.Connection) -> int:
     return top
 
 
-def _keys(connection: sqlite3.Connection, identifier: tuple[str, str] | str) -> list[str]:
+def _keys(connection: sqlite3.Connection, ring: Ring, identifier: tuple[str, str] | str) -> list[str]:
     system, value = (None, identifier) if isinstance(identifier, str) else identifier
-    return residents.keys_of(connection, value, system)
+    return vault.found_by(connection, ring, value, system)
 
 
 def _all(connection: sqlite3.Connection, keys: list[str]) -> list[Measurement]:

@@ -6,13 +6,11 @@ import msgspec
 
 from store.exams import Exam, Skipped
 from store.facts import AnyBody, Fact, Instant, Measurement
-from store.residents import Resident
 
 decode_measurement = msgspec.json.Decoder(Measurement).decode
 decode_instant = msgspec.json.Decoder(Instant).decode
 decode_body = msgspec.json.Decoder(AnyBody).decode
 _decode_skipped = msgspec.json.Decoder(Skipped).decode
-_decode_resident = msgspec.json.Decoder(Resident).decode
 
 EXAM = "SELECT id, resident, operator, opened, closed, opened_seq FROM exams"
 _ExamRow = tuple[str, str, str, bytes, bytes | None, int]
@@ -83,14 +81,6 @@ def _exam(connection: sqlite3.Connection, row: _ExamRow) -> Exam:
         opened_seq=opened_seq,
         skipped=[_decode_skipped(item) for (item,) in items],
     )
-
-
-def resident(connection: sqlite3.Connection, key: str) -> Resident | None:
-    """Return who a resident key stands for."""
-    row: tuple[bytes] | None = connection.execute(
-        "SELECT document FROM residents WHERE id = ?", (key,)
-    ).fetchone()
-    return _decode_resident(row[0]) if row else None
 
 
 def fact(connection: sqlite3.Connection, seq: int) -> Fact | None:

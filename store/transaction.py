@@ -7,26 +7,30 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from protocol.errors import RequestRefused, StoreError
-from store import chain, identity, outbox, residents, rows
+from store import chain, erasure, identity, outbox, register, residents, rows, vault
 from store.exams import Exam
 from store.facts import (
     AnyBody,
     Bound,
     Delivered,
+    DeviceEvent,
     ExamClosed,
     ExamOpened,
     Fact,
     Instant,
     ItemSkipped,
+    KeyChanged,
     ManualEntry,
     Measurement,
     Received,
     Refused,
     Reissued,
+    ResidentErased,
     Value,
 )
 from store.projections import AboutMeasurement, encode, fold, likeness, project, replace
 from store.residents import Identifier, Resident
+from store.vault import Ring, Vault
 
 SIMILAR = 10
 """How many earlier measurements with equal values are looked at."""
@@ -47,6 +51,7 @@ class Pen(NamedTuple):
     mark: str
     now: Callable[[], Instant]
     forwarders: Sequence[str]
+    vault: Vault
 
 
 class _Touched(NamedTuple):
@@ -72,6 +77,8 @@ class Transaction:
         self.head = head
         self._pen = pen
         self._connection = pen.connection
+        self.forgetful = False
+        """Whether nothing of what this command overwrote may stay in the file's companions."""
         self._first = head.seq + 1
         self._touched: dict[str, _Touched] = {}
 
@@ -92,13 +99,23 @@ class Transaction:
         """
         return f"{self.gateway}-{self._pen.mark}-{self.next_seq}"
 
-    def append(self, body: AnyBody) -> Fact:
+    @property
+    def _next_fact(self) -> str:
+        return f"{self._pen.mark}-{self.next_seq}"
+
+    def append(self, body: AnyBody, secret: bytes | None = None) -> Fact:
         """Write one fact and all it means; RequestRefused where it speaks of what is not there, or is.
 
-        Codes `measurement.unknown`, `measurement.known`, `exam.unknown`, `exam.known`.
+        *secret* is sealed into a `Received` or `DeviceEvent`. Codes `measurement.unknown`,
+        `measurement.known`, `exam.unknown`, `exam.known`.
         """
         self._must_be_open()
         onto = self._onto(body)
+        if secret is not None:
+            assert isinstance(body, Received | DeviceEvent)
+            ring = self._pen.vault.ring(self._connection)
+            sealed = vault.seal_fact(self._connection, ring, self._next_fact, secret)
+            body = replace(body, sealed=sealed)
         fact = self._written(body)
         project(self._connection, fact)
         if isinstance(body, AboutMeasurement):
@@ -108,7 +125,7 @@ class Transaction:
     def _written(self, body: AnyBody) -> Fact:
         at, written = self._pen.now(), encode(body)
         (_, prev), seq, stamp = self.head, self.next_seq, encode(at)
-        key, body_hash = f"{self._pen.mark}-{seq}", sha256(written).digest()
+        key, body_hash = self._next_fact, sha256(written).digest()
         hashed = chain.digest(prev, seq, key, stamp, body_hash)
         self._connection.execute(
             "INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -331,13 +348,58 @@ class Transaction:
         sex: residents.Sex | None = None,
         birth_date: str | None = None,
     ) -> Resident:
-        """Find a resident by any of their numbers, or make one; see `store.residents.resident_for`."""
+        """Find a resident by any of their numbers, or make one; see `store.register.resident_for`."""
         self._must_be_open()
-        return residents.resident_for(self._connection, identifiers, name, sex, birth_date)
+        ring = self._pen.vault.ring(self._connection)
+        return register.resident_for(
+            self._connection, ring, identifiers, name=name, sex=sex, birth_date=birth_date
+        )
 
     def resident(self, key: str) -> Resident | None:
-        """Return who a resident key stands for."""
-        return rows.resident(self._connection, key)
+        """Return who a resident key stands for; `Unnamed` where that cannot be said."""
+        return vault.resident(self._connection, self._pen.vault.ring(self._connection), key)
+
+    def residents_with(self, number: str) -> list[str]:
+        """Return the keys of the residents who have this number, in any system."""
+        return vault.found_by(self._connection, self._pen.vault.ring(self._connection), number)
+
+    def erase(self, resident: str, operator: str, reason: str) -> Fact:
+        """Make a resident unknown for ever, and say so in a fact; see `store.erasure`."""
+        self._must_be_open()
+        ring = self._pen.vault.ring(self._connection)
+        erasure.must_be_possible(self._connection, ring, resident, operator, reason)
+        fact = self.append(ResidentErased(resident=resident, operator=operator, reason=reason))
+        erasure.erase(self._connection, ring, resident)
+        self.forgetful = True
+        return fact
+
+    def change_key(self, operator: str, reason: str, *, over_lost: bool = False) -> str:
+        """Seal from now on with the key that the key file names first; return its name.
+
+        Writes a fact where that is another one than before; see `store.vault.Vault.appoint`.
+        """
+        self._must_be_open()
+        before = self._pen.vault.look_again(self._connection).current
+        ring = self._pen.vault.appoint(self._connection, over_lost=over_lost)
+        if ring.current != before:
+            lost = before not in ring.keys
+            self.append(KeyChanged(key=ring.current, lost=lost, operator=operator, reason=reason))
+        return ring.current
+
+    def renew(self, after: int, limit: int) -> int | None:
+        """Seal some of what an earlier key sealed with the current one; see `store.vault.renew`."""
+        self._must_be_open()
+        reached = vault.renew(self._connection, self._pen.vault.ring(self._connection), after, limit)
+        self.forgetful = reached is None
+        return reached
+
+    def left_to_renew(self) -> int:
+        """Return how much is sealed with an earlier key that is at hand."""
+        return vault.left(self._connection, self._pen.vault.ring(self._connection))
+
+    def look_for_key(self) -> Ring:
+        """Read the key file anew and return the keys as they fit."""
+        return self._pen.vault.look_again(self._connection)
 
     def attempted(self, forwarder: str, measurement: str, version: int, error: str) -> int:
         """Count one more refusal; return how many this waiting version had, 0 if it no longer waits."""

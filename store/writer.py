@@ -77,6 +77,8 @@ class Writer:
         self._on_commit = on_commit
         self._waiting: queue.SimpleQueue[Job[object] | None] = queue.SimpleQueue()
         self._since_checkpoint = 0
+        self._forgetful = False
+        """Whether something was overwritten that may still stand in the WAL."""
         self._door = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
@@ -105,6 +107,8 @@ class Writer:
             jobs, going = self._gather()
             if jobs:
                 self._commit(jobs)
+            elif self._forgetful:
+                self._forget()
             if self._since_checkpoint >= (CHECKPOINT_LATEST if jobs else CHECKPOINT_IDLE):
                 self._checkpoint("PASSIVE")
         self._checkpoint("TRUNCATE")
@@ -114,7 +118,8 @@ class Writer:
         """Return all commands that wait, after waiting for one; none in a pause with a checkpoint due."""
         jobs: list[Job[object]] = []
         try:
-            pause = IDLE_S if self._since_checkpoint >= CHECKPOINT_IDLE else None
+            due = self._forgetful or self._since_checkpoint >= CHECKPOINT_IDLE
+            pause = IDLE_S if due else None
             job = self._waiting.get(timeout=pause)
             while job is not None:
                 if job.future.set_running_or_notify_cancel():
@@ -137,6 +142,8 @@ class Writer:
             for job in jobs:
                 job.settle(failed)
             return
+        if self._forgetful:
+            self._forget()
         for job in jobs:
             job.settle()
         self._since_checkpoint += len(facts)
@@ -169,6 +176,7 @@ class Writer:
             return head
         self._connection.execute("RELEASE command")
         facts += transaction.facts
+        self._forgetful = self._forgetful or transaction.forgetful
         return transaction.head
 
     def _rollback(self) -> None:
@@ -186,9 +194,16 @@ class Writer:
         except Exception:
             log.exception("telling of a commit failed; the facts are stored")
 
-    def _checkpoint(self, mode: str) -> None:
+    def _forget(self) -> None:
+        """Fold the WAL into the file and empty it; while somebody reads what is old, it is tried again."""
+        self._forgetful = not self._checkpoint("TRUNCATE")
+
+    def _checkpoint(self, mode: str) -> bool:
+        """Return whether all of the WAL is in the file."""
         self._since_checkpoint = 0
         try:
-            self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+            busy, _, _ = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         except sqlite3.Error as error:
             log.warning("checkpoint failed, the WAL keeps everything", extra={"cause": str(error)})
+            return False
+        return not busy

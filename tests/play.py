@@ -7,17 +7,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drivers.catalogue import Driver, every
-from drivers.dialogue import Answer, Known, Listen, Observe, Order, Report, Send, Settings, Step
+from drivers.dialogue import (
+    Answer,
+    Known,
+    Listen,
+    Observe,
+    Order,
+    Read,
+    Report,
+    Send,
+    Settings,
+    Step,
+    Subscribe,
+    Write,
+)
 from protocol.errors import ProtocolError
-from protocol.framing import Frame, Noise
+from protocol.framing import BySource, Frame, Noise, Value
 from protocol.readings import Event, Reading
 from protocol.transcript import (
+    Answered,
     Gives,
     Heard,
     Lets,
     Ordered,
     Sent,
     Silence,
+    Subscribed,
     Transcript,
     event_line,
     parse,
@@ -97,7 +112,7 @@ class _Player:
         settings = settings_of(driver, transcript)
         shaped = driver.under(settings)
         self.dialogue = shaped.talk(settings)
-        self.framer = shaped.framer()
+        self.framer = BySource(shaped.framer)
         self.turns = deque(transcript.turns)
         self.chunks, self.noise, self.known = chunks, noise, known
         self.coming: deque[bytes] = deque()
@@ -123,6 +138,11 @@ class _Player:
             case Send(data):
                 self.expect(turn_line(Sent(data)))
                 self.sent_at = self.clock
+            case Write(characteristic, data, _):
+                self.expect(turn_line(Sent(data, characteristic)))
+                self.sent_at = self.clock
+            case Subscribe(characteristic) | Read(characteristic):
+                return self.asked(characteristic, step)
             case Report(reading):
                 self.expect(turn_line(Gives(reading_line(reading))))
                 assert all(frame in self.heard for frame in reading.evidence), "evidence that was never heard"
@@ -137,6 +157,17 @@ class _Player:
             case Listen():
                 return self.listen(step)
         return None
+
+    def asked(self, characteristic: str, step: Subscribe | Read) -> Answer:
+        """Subscribe or read as the transcript has it next."""
+        match self.turns.popleft() if self.turns else None:
+            case Subscribed(named, there) if isinstance(step, Subscribe) and named == characteristic:
+                return there
+            case Answered(named, data) if isinstance(step, Read) and named == characteristic:
+                self.heard += data or b""
+                return None if data is None else Frame(data, characteristic)
+            case other:
+                raise AssertionError(f"the driver does {step} instead of: {other and turn_line(other)}")
 
     def expect(self, line: str) -> None:
         wanted = turn_line(self.turns.popleft()) if self.turns else "(the end)"
@@ -164,6 +195,8 @@ class _Player:
     def turn(self, step: Listen, until: float | None) -> tuple[bool, Answer]:
         """Take the next turn while the driver listens; return whether that answers it, and how."""
         match self.turns.popleft():
+            case Heard(data, source) if source:
+                self.coming.extend(self.values(Value(data, source)))
             case Heard(data):
                 self.coming.extend(self.chunks(self.noise + data))
                 self.noise = b""
@@ -175,6 +208,10 @@ class _Player:
             case other:
                 raise AssertionError(f"the driver listens instead of: {turn_line(other)}")
         return False, None
+
+    def values(self, value: Value) -> list[Value]:
+        """Return what arrives of a Bluetooth value: all or nothing."""
+        return [value]
 
     def silence(self, seconds: float, until: float | None) -> bool:
         """Let time pass; return whether the driver's patience ended in it."""
@@ -220,6 +257,16 @@ class _CutPlayer(_Player):
         if len(kept) < len(data):
             self.turns.clear()
         return [kept] if kept else []
+
+    def values(self, value: Value) -> list[Value]:
+        if len(value) > self.left:
+            self.turns.clear()
+            return []
+        self.left -= len(value)
+        return [value]
+
+    def asked(self, characteristic: str, step: Subscribe | Read) -> Answer:
+        return super().asked(characteristic, step) if self.turns else None
 
     def expect(self, line: str) -> None:
         if self.turns:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
+from typing import Literal
 
-from drivers.catalogue import Driver
+from drivers.catalogue import Driver, every
 from drivers.dialogue import Answer, Dialogue, Known, Listen, Observe, Order, Report, Send, Settings, Step
 from gateway.conductor import GAP_S
 from protocol.errors import ProtocolError
@@ -17,6 +18,7 @@ from tools.simulators import (
     Await,
     Cue,
     Heard,
+    Measure,
     Pause,
     Refuse,
     Say,
@@ -24,11 +26,18 @@ from tools.simulators import (
     Show,
     ShowFailure,
     Simulator,
+    Store,
     Violation,
+    simulator,
 )
 
 NOON = datetime(2026, 3, 1, 12)
 FOREVER = float("inf")
+CONTACT_S = 30.0
+Way = Literal["memory", "push", "order", "card", "none"]
+"""Stored records are downloaded, results pushed, measurements ordered, cards read; none: it gives nothing."""
+STARTING: dict[str, dict[str, str]] = {}
+"""What a person must tell beside the order to start, by driver."""
 
 
 @dataclass
@@ -226,3 +235,37 @@ class Host:
             case Listen():
                 raise AssertionError(step)
         return None
+
+
+def whole_person(name: str, seed: int = 0) -> dict[str, str]:
+    """Return what the machine *name* finds on a plausible person."""
+    return dict(simulator(name).person(Random(seed)))
+
+
+def way(name: str) -> Way:
+    """Return how a result is had from the machine *name*, found out by trying."""
+    return obtained(Bench(simulator(name)), name, Journal()) if every()[name].kinds else "card"
+
+
+def obtained(bench: Bench, name: str, journal: Journal) -> Way:
+    """Get a result from the machine into *journal*, and say by which way it came."""
+    driver = every()[name]
+    bench.cue(Store(({**whole_person(name), "at": "2026-01-01T08:00:00"},)))
+    host = Host(bench, driver, journal, driver.settings)
+    bench.run(lambda: bool(journal.readings), seconds=CONTACT_S)
+    if journal.readings:
+        return "memory"
+    bench.cue(Measure(whole_person(name)))
+    bench.run(lambda: bool(journal.readings), seconds=CONTACT_S)
+    if journal.readings:
+        return "push"
+    if start := start_of(driver):
+        host.order(start)
+        bench.run(lambda: bool(journal.readings), seconds=CONTACT_S * 10)
+    return "order" if journal.readings else "none"
+
+
+def start_of(driver: Driver) -> Order | None:
+    """Return the order that starts a measurement, with the arguments a simulated person needs."""
+    name = next((name for name in driver.orders if name.startswith("start")), None)
+    return Order(name, STARTING.get(driver.name, {})) if name else None

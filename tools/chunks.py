@@ -7,25 +7,24 @@ from typing import IO, Literal
 
 import click
 
+from drivers.catalogue import Advertisement, Driver, Gatt
+from protocol.framing import Value
+
 CHUNK = 4096
 Form = Literal["auto", "raw", "hex"]
 BLUETOOTH = re.compile(r"(ADV|[0-9A-Fa-f]{4}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}):")
-HEX_LINES = re.compile(rb"[0-9A-Fa-f: \t\r\n]*")
+HEX_LINES = re.compile(rb"[0-9A-Fa-fV:\- \t\r\n]*")
 
 
 class Hex(click.ParamType[bytes]):
-    """Bytes as pairs of hex digits, with blanks or colons between them if wished."""
+    """Bytes as pairs of hex digits, blanks or colons between them if wished; Bluetooth: after a source."""
 
     name = "hex"
 
     def convert(self, value: str | bytes, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
-        """Return the bytes; a usage error for anything else, `CHARACTERISTIC:HEX` included."""
+        """Return the bytes, a `Value` where `CHARACTERISTIC:HEX` names its source; else a usage error."""
         if isinstance(value, bytes):
             return value
-        if BLUETOOTH.match(value.strip()):
-            raise click.BadParameter(
-                "CHARACTERISTIC:HEX is for Bluetooth; this driver's device is on a serial line", ctx, param
-            )
         try:
             return unhex(value)
         except ValueError:
@@ -33,8 +32,28 @@ class Hex(click.ParamType[bytes]):
 
 
 def unhex(text: str) -> bytes:
-    """Return the bytes that *text* names in hex; raises ValueError."""
-    return bytes.fromhex(text.replace(":", " "))
+    """Return the bytes that *text* names in hex, a `Value` where it names a source; raises ValueError."""
+    source = BLUETOOTH.match(text.strip())
+    if source is None:
+        return bytes.fromhex(text.replace(":", " "))
+    name = source[1].lower() if "-" in source[1] else source[1].upper()
+    return Value(bytes.fromhex(text.strip()[source.end() :].replace(":", " ")), name)
+
+
+def for_driver(driver: Driver, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield *chunks* as *driver* hears them: a Bluetooth value without a source is of its usual one.
+
+    Raises click.UsageError for a source where the device is on a line.
+    """
+    for chunk in chunks:
+        if isinstance(driver.link, Gatt | Advertisement):
+            yield chunk if isinstance(chunk, Value) else Value(chunk, driver.link.default)
+        elif isinstance(chunk, Value):
+            raise click.UsageError(
+                "CHARACTERISTIC:HEX is for Bluetooth; this driver's device is on a serial line"
+            )
+        else:
+            yield chunk
 
 
 def file_chunks(file: IO[bytes], form: Form) -> Iterator[bytes]:

@@ -14,11 +14,11 @@ from typing import IO
 import click
 
 from drivers.catalogue import Driver, Refusal
-from protocol.framing import Frame, Noise
+from protocol.framing import BySource, Frame, Noise
 from protocol.readings import Event, Reading
-from tools.chunks import CHUNK, Form, Hex, file_chunks
+from tools.chunks import CHUNK, Form, Hex, file_chunks, for_driver
 from tools.forms import Piece, in_words, placed
-from tools.parameters import DriverName
+from tools.parameters import SET, DriverName, shaped
 
 REFUSED = 6
 HARMLESS = frozenset({"", "no frame start"})
@@ -46,10 +46,10 @@ def sift(driver: Driver, chunks: Iterable[bytes], found: Callable[[Piece], None]
 
 
 def _cut(driver: Driver, chunks: Iterable[bytes]) -> Iterator[Frame | Noise]:
-    framer = driver.framer()
+    framers = BySource(driver.framer)
     for chunk in chunks:
-        yield from framer.feed(chunk)
-    yield from framer.finish()
+        yield from framers.feed(chunk)
+    yield from framers.finish()
 
 
 class _Teller:
@@ -169,6 +169,7 @@ class _Lists:
     default="auto",
     help="How the file is written: raw bytes, or hex text with one chunk a line. auto looks at it.",
 )
+@SET
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: readings, events, frames, noise.")
 @click.pass_context
 def decode(
@@ -178,12 +179,14 @@ def decode(
     chunks: tuple[bytes, ...],
     file: IO[bytes] | None,
     form: Form,
+    stated: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Say what bytes from a device mean, offline."""
     if not chunks and file is None:
         raise click.UsageError("give --hex or --file")
-    fed = chain(chunks, file_chunks(file, form) if file else ())
+    driver = shaped(driver, stated)
+    fed = for_driver(driver, chain(chunks, file_chunks(file, form) if file else ()))
     verdict = Verdict()
     with ExitStack() as stack:
         lists = _Lists(stack) if as_json else None

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from drivers.catalogue import Driver, Serial, every
+from drivers.catalogue import Advertisement, AnyLink, Driver, Gatt, Hid, Serial, every
 from tools.forms import Json
 
 GRADES = {
@@ -24,7 +24,7 @@ def driver_json(driver: Driver) -> Json:
     return {
         "name": driver.name,
         "title": driver.title,
-        "transports": ["serial"],
+        "transports": [transport(driver.link)],
         "kinds": [kind.value for kind in driver.kinds],
         "models": list(driver.models),
         "grade": driver.grade,
@@ -41,26 +41,70 @@ def driver_json(driver: Driver) -> Json:
     }
 
 
-def _line(link: Serial) -> Json:
+def transport(link: AnyLink) -> str:
+    """Return `serial`, `hid` or `ble`."""
+    match link:
+        case Serial():
+            return "serial"
+        case Hid():
+            return "hid"
+        case _:
+            return "ble"
+
+
+def _line(link: AnyLink) -> Json:
+    usb = [f"{vendor:04x}:{product:04x}" for vendor, product in link.usb]
+    match link:
+        case Hid(report=report):
+            return {"report": report, "usb": usb}
+        case Gatt():
+            names = {"names": list(link.names), "pairing": link.pairing}
+            return {"services": list(link.services), "characteristics": list(link.characteristics), **names}
+        case Advertisement():
+            companies = [f"{company:04x}" for company in link.companies]
+            return {"services": list(link.services), "companies": companies, "names": list(link.names)}
+        case Serial():
+            return _serial(link, usb)
+
+
+def _serial(link: Serial, usb: list[str]) -> Json:
     return {
         "baudrate": link.baudrate,
         "bytesize": link.bytesize,
         "parity": link.parity,
         "stopbits": link.stopbits,
-        "usb": [f"{vendor:04x}:{product:04x}" for vendor, product in link.usb],
+        "usb": usb,
     }
 
 
-def line_in_words(link: Serial) -> str:
-    """Return the line as technicians write it: `9600 8N1`."""
+def line_in_words(link: AnyLink) -> str:
+    """Return the line as technicians write it: `9600 8N1`, the ids of a HID device, or Bluetooth services."""
+    match link:
+        case Hid():
+            return "USB HID " + ", ".join(f"{vendor:04x}:{product:04x}" for vendor, product in link.usb)
+        case Gatt():
+            return "Bluetooth LE " + ", ".join((*link.services, *link.names))
+        case Advertisement():
+            makers = (f"{company:04x}" for company in link.companies)
+            return "Bluetooth LE advertisements " + ", ".join((*link.services, *makers, *link.names))
+        case Serial():
+            return _settings_in_words(link)
+
+
+def _settings_in_words(link: Serial) -> str:
     return f"{link.baudrate} {link.bytesize}{link.parity}{link.stopbits}"
+
+
+def kinds_in_words(driver: Driver) -> str:
+    """Return what the machine measures; one that measures nothing says who sits down."""
+    return ", ".join(driver.kinds) or "identity"
 
 
 def devices_page() -> str:
     """Return docs/devices.md whole."""
     found = every().values()
     rows = [
-        f"| [`{driver.name}`](#{driver.name}) | {driver.title} | {', '.join(driver.kinds)} "
+        f"| [`{driver.name}`](#{driver.name}) | {driver.title} | {kinds_in_words(driver)} "
         f"| {line_in_words(driver.link)} | {driver.grade} | {driver.provenance} |"
         for driver in found
     ]
@@ -88,7 +132,7 @@ def _section(driver: Driver) -> list[str]:
         "",
         f"{driver.title}. Models: {', '.join(driver.models)}.",
         "",
-        f"* Line: {line_in_words(driver.link)}, each value can be set in the configuration.",
+        f"* Line: {line_in_words(driver.link)}, {_freedom(driver.link)}.",
     ]
     if driver.orders:
         lines.append(f"* A person may order: {', '.join(f'`{order}`' for order in driver.orders)}.")
@@ -99,6 +143,16 @@ def _section(driver: Driver) -> list[str]:
     ]
     lines += [f"* Not known: {gap}" for gap in driver.not_known]
     return [*lines, f"* Sources: {driver.sources}", ""]
+
+
+def _freedom(link: AnyLink) -> str:
+    if isinstance(link, Hid):
+        return f"reports of {link.report} bytes"
+    if isinstance(link, Gatt):
+        return f"pairing: {link.pairing.replace('_', ' ')}"
+    if isinstance(link, Advertisement):
+        return "nothing is connected"
+    return "each value can be set in the configuration"
 
 
 def _toml(value: str | int | bool) -> str:
@@ -123,7 +177,7 @@ def drivers(as_json: bool, markdown: bool) -> None:
 def _table() -> None:
     for driver in every().values():
         click.echo(f"{driver.name}  {driver.title}")
-        click.echo(f"    {', '.join(driver.kinds)}; {line_in_words(driver.link)}; {', '.join(driver.models)}")
+        click.echo(f"    {kinds_in_words(driver)}; {line_in_words(driver.link)}; {', '.join(driver.models)}")
         click.echo(f"    grade {driver.grade}: {GRADES[driver.grade]}; {PROVENANCES[driver.provenance]}")
         for gap in driver.not_known:
             click.echo(f"    not known: {gap}")

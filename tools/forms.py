@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from drivers.catalogue import Decoded, Refusal
 from protocol.framing import Frame, Noise
 from protocol.quantities import Quantity
-from protocol.readings import DeviceClock, Event, Identified, Measure, Notice, Progress, Reading
+from protocol.readings import CardRead, DeviceClock, Event, Identified, Measure, Notice, Progress, Reading
 from protocol.transcript import reading_line
 
 Piece = Frame | Noise | Decoded
@@ -30,7 +30,7 @@ def reading_json(reading: Reading) -> Json:
 
 
 def event_json(event: Event) -> Json:
-    """Return an event as `{"event": clock | progress | identified | notice, …}`."""
+    """Return an event as `{"event": clock | progress | identified | notice | card_read, …}`."""
     match event:
         case DeviceClock():
             return {
@@ -45,6 +45,24 @@ def event_json(event: Event) -> Json:
             return {"event": "identified", "serial": event.serial, "detail": dict(event.detail)}
         case Notice():
             return {"event": "notice", "code": event.code, "detail": dict(event.detail)}
+        case CardRead():
+            return _card_json(event)
+
+
+def _card_json(card: CardRead) -> Json:
+    """Return all that a card says: only for whoever brought the bytes along."""
+    return {
+        "event": "card_read",
+        "system": card.system,
+        "number": card.number,
+        "name": card.name,
+        "sex": card.sex,
+        "birth_date": card.birth_date.isoformat(),
+        "nation": card.nation,
+        "address": card.address,
+        "valid_from": card.valid_from.isoformat(),
+        "valid_to": card.valid_to.isoformat() if card.valid_to else None,
+    }
 
 
 def frame_json(frame: Frame) -> Json:
@@ -119,3 +137,5 @@ def _event_in_words(event: Event) -> str:
             return f"serial {event.serial}" + "".join(f", {key} {said}" for key, said in event.detail.items())
         case Notice():
             return event.code + "".join(f", {key} {said}" for key, said in event.detail.items())
+        case CardRead():
+            return f"a card was read ({event.system})"

@@ -1,6 +1,7 @@
-"""`journal verify | export | backup`: prove that nothing was changed, take everything out, make a copy.
+"""`journal verify | export | backup | …`: prove that nothing was changed, take everything out, make a copy.
 
-All three only read, through the store's own reading side, so they may run beside the service.
+These only read, through the store's own reading side, so they may run beside the service; what changes names
+or their key is in `tools/vault.py`.
 """
 
 import sys
@@ -12,13 +13,15 @@ from typing import TypeVar
 import click
 import msgspec
 
+from gateway import keys
 from gateway.config import load
 from protocol.errors import StoreError
 from store.integrity import Report
 from store.queries import Queries
+from store.vault import Vault
+from tools import vault
 from tools.parameters import JSON
 
-JOURNAL = "journal.db"
 PAGE = 1000
 DAMAGED = 6
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -40,12 +43,16 @@ def where(command: Command) -> Command:
 
 
 @contextmanager
-def reading(config: Path | None, file: Path | None) -> Iterator[tuple[Path, Queries]]:
-    """Open the journal for reading. Raises StoreError where there is none."""
-    path = file or load(config).state / JOURNAL
-    if not path.exists():
+def reading(
+    config: Path | None, file: Path | None, key_file: Path | None = None
+) -> Iterator[tuple[Path, Queries]]:
+    """Open the journal for reading; a *file* needs *key_file* to name anybody. Raises StoreError."""
+    settings = None if file else load(config)
+    path = keys.journal(settings) if settings else file
+    if path is None or not path.exists():
         raise StoreError(f"there is no journal at {path}")
-    queries = Queries(path)
+    names = Vault(key_file or (keys.key_file(settings) if settings else None))
+    queries = Queries(path, names)
     try:
         yield path, queries
     finally:
@@ -54,7 +61,7 @@ def reading(config: Path | None, file: Path | None) -> Iterator[tuple[Path, Quer
 
 @click.group()
 def journal() -> None:
-    """Verify, export and back up the journal."""
+    """Verify, export and back up the journal; the key to its names, and erasing one."""
 
 
 @journal.command()
@@ -91,13 +98,26 @@ def _tell(path: Path, report: Report) -> None:
 @journal.command()
 @where
 @click.option("--measurements", is_flag=True, help="Every version of every measurement, with its resident.")
+@click.option(
+    "--key-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The key to residents' names; default the service's own. Without one nobody is named.",
+)
 @click.option("--after", type=click.IntRange(min=0), default=0, help="Facts after this number only.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a line each.")
-def export(config: Path | None, file: Path | None, measurements: bool, after: int, as_json: bool) -> None:
+def export(
+    *,
+    config: Path | None,
+    file: Path | None,
+    measurements: bool,
+    key_file: Path | None,
+    after: int,
+    as_json: bool,
+) -> None:
     """Print the facts with their chain, one JSON document a line; they hold nobody's name or number."""
     if measurements and after:
         raise click.UsageError("--after counts facts; it does not go with --measurements")
-    with reading(config, file) as (_, queries):
+    with reading(config, file, key_file) as (_, queries):
         documents = _versions(queries) if measurements else queries.facts(after)
         out = sys.stdout.buffer
         out.write(b"[" if as_json else b"")
@@ -129,6 +149,10 @@ def backup(target: Path, config: Path | None, file: Path | None, as_json: bool) 
         _tell(target, report)
     if report.problems:
         click.get_current_context().exit(DAMAGED)
+
+
+for command in (vault.rotate_key, vault.new_key, vault.erase):
+    journal.add_command(command)
 
 
 def _print(document: dict[str, object]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -84,6 +84,18 @@ class Machine:
     async def unsent(self) -> Mapping[str, str]:
         """Return the next outcome that no host could hear."""
         return _texts(await self._told("unsent"))
+
+    async def says(self) -> AsyncIterator[Json]:
+        """Yield everything the machine tells, as it tells it; for one who asks it nothing else."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            yield json.loads(line)
+
+    def no_more(self) -> None:
+        """Let the machine end once it has followed every order."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
 
     async def kill(self) -> None:
         """Cut the machine's power: no goodbye, the link stays behind and points at nothing."""

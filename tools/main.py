@@ -27,14 +27,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("tools.demo:demo", "Show the whole job on this machine, with simulated devices."),
     "drivers": ("tools.drivers:drivers", "List every driver and what is known about it."),
     "decode": ("tools.decode:decode", "Say what bytes from a device mean, offline."),
+    "all-in-one": ("tools.all_in_one:all_in_one", "Be a machine of several modules at once."),
     "simulate": ("tools.simulate:simulate", "Be a device, on a pseudo-terminal."),
-    "listen": ("tools.wire:listen", "Watch a device's bytes."),
+    "listen": ("tools.listen:listen", "Watch a device's bytes."),
     "record": ("tools.wire:record", "Capture a device's bytes as a transcript."),
     "replay": ("tools.wire:replay", "Play a transcript back."),
-    "devices": ("tools.devices:devices", "Scan for devices, list and show them."),
+    "devices": ("tools.devices:devices", "Scan for devices, identify, list and show them."),
     "doctor": ("tools.doctor:doctor", "Find out what is wrong on this box."),
     "config": ("tools.config:config", "Check, show and write the configuration."),
-    "journal": ("tools.journal:journal", "Verify, export and back up the journal."),
+    "journal": ("tools.journal:journal", "Verify, export and back up the journal; erase a name."),
     "outbox": ("tools.outbox:outbox", "List deliveries and send parked ones again."),
 }
 """Name to (module:attribute, one line of help), in the order of `--help`."""

@@ -1,12 +1,16 @@
 """Command-line parameters that several commands take."""
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
 
 from drivers import catalogue
+from drivers.dialogue import Settings
+from gateway.links.replay import driver_settings
+from protocol.transcript import TranscriptError
 
 CONFIG = click.option(
     "--config",
@@ -15,6 +19,36 @@ CONFIG = click.option(
     help="TOML file that names the service.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+SET = click.option("--set", "stated", multiple=True, metavar="NAME=VALUE", help="A setting of the driver.")
+
+
+def pairs(words: Sequence[str]) -> dict[str, str]:
+    """Return what NAME=VALUE words state; a usage error for one that is none."""
+    found: dict[str, str] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not (name and equals):
+            raise click.UsageError(f"not NAME=VALUE: {word}")
+        found[name] = text
+    return found
+
+
+def settings_of(driver: catalogue.Driver, words: Sequence[str]) -> Settings:
+    """Return all the driver's settings with those of *words* over its own; a usage error for a wrong one."""
+    try:
+        settings = driver_settings(driver, pairs(words))
+        driver.under(settings)
+    except TranscriptError as error:
+        raise click.BadParameter(error.detail, param_hint="--set") from None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--set") from None
+    return settings
+
+
+def shaped(driver: catalogue.Driver, words: Sequence[str]) -> catalogue.Driver:
+    """Return the driver as `--set` wants it; a usage error where no model is like that."""
+    return driver.under(settings_of(driver, words)) if words else driver
 
 
 class DriverName(click.ParamType[catalogue.Driver]):

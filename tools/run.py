@@ -15,9 +15,10 @@ import click
 )
 def run(path: Path | None) -> None:
     """Read devices, store, verify, forward and serve the page, until stopped."""
-    from gateway import app, logs
+    from gateway import app, discretion, logs
     from gateway.config import load
 
     config = load(path)
     logs.setup(config.log_level)
+    discretion.no_dumps()
     asyncio.run(app.run(config))

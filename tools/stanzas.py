@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from drivers.catalogue import Driver
-from gateway.config import Config, DeviceConfig, FhirConfig, HttpConfig, Loaded
+from drivers.catalogue import AnyLink, Driver, Hid, Serial
+from gateway.config import BluetoothConfig, Config, DeviceConfig, FhirConfig, HttpConfig, Loaded
 
 HEAD = """\
 # Configuration of the checkup gateway.
@@ -26,7 +26,12 @@ FHIR_HEAD = """\
 DEVICES_HEAD = """\
 # The devices: one stanza each. `checkup-gateway devices scan` prints those it finds, with their real ports.
 """
-SECTIONS: Mapping[str, type[BaseModel]] = {"http": HttpConfig, "fhir": FhirConfig, "devices": DeviceConfig}
+SECTIONS: Mapping[str, type[BaseModel]] = {
+    "http": HttpConfig,
+    "fhir": FhirConfig,
+    "bluetooth": BluetoothConfig,
+    "devices": DeviceConfig,
+}
 
 
 def written(value: object) -> str:
@@ -40,12 +45,8 @@ def written(value: object) -> str:
 
 def stanza(driver: Driver, name: str, port: str) -> str:
     """Return the stanza of one device, its line settings and the driver's own settings as comments."""
-    line = driver.link
     defaults = {
-        "baudrate": line.baudrate,
-        "bytesize": line.bytesize,
-        "parity": line.parity,
-        "stopbits": line.stopbits,
+        **_line(driver.link),
         **{f"settings.{_key(key)}": value for key, value in driver.settings.items()},
     }
     lines = [
@@ -59,10 +60,31 @@ def stanza(driver: Driver, name: str, port: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _line(link: AnyLink) -> Mapping[str, str | int | bool]:
+    if not isinstance(link, Serial):
+        return {}
+    return {
+        "baudrate": link.baudrate,
+        "bytesize": link.bytesize,
+        "parity": link.parity,
+        "stopbits": link.stopbits,
+    }
+
+
+def _likely_port(driver: Driver, number: int) -> str:
+    """Return a port of the form that fits this driver; its last part names no real one."""
+    if driver.bluetooth:
+        return f"ble:00:00:5E:00:53:{number:02X}"  # addresses for documentation
+    if not isinstance(driver.link, Hid):
+        return f"/dev/serial/by-id/usb-{driver.name}-port0"
+    vendor, product = driver.link.usb[0]
+    return f"usb:{vendor:04x}:{product:04x}:{driver.name}"
+
+
 def example(drivers: Iterable[Driver]) -> str:
     """Return a whole commented file that loads as it stands, and with every `#` before a key taken away."""
     stanzas = (
-        stanza(driver, driver.name, f"/dev/serial/by-id/usb-{driver.name}-port0") for driver in drivers
+        stanza(driver, driver.name, _likely_port(driver, number)) for number, driver in enumerate(drivers)
     )
     return "\n".join(
         [
@@ -73,6 +95,9 @@ def example(drivers: Iterable[Driver]) -> str:
             *_fields(HttpConfig),
             FHIR_HEAD + "#[fhir]",
             *_fields(FhirConfig),
+            "# " + _said(Config.model_fields["bluetooth"]),
+            "[bluetooth]",
+            *_fields(BluetoothConfig),
             DEVICES_HEAD,
             *(re.sub(r"(?m)^(?=[a-z\[])", "#", text) for text in stanzas),
         ]
@@ -88,7 +113,7 @@ def in_force(loaded: Loaded, *, origin: bool) -> str:
         elif value is SECTIONS:
             lines += ["", f"[{key}]"]
         elif value is not None:
-            line = f"{re.sub(r'^(devices.[0-9]+.|http|fhir)[.]', '', key)} = {written(value)}"
+            line = f"{re.sub(r'^(devices.[0-9]+.|http|fhir|bluetooth)[.]', '', key)} = {written(value)}"
             lines.append(f"{line}  # {loaded.origins.get(key, 'default')}" if origin else line)
     return "\n".join(lines) + "\n"
 

@@ -1,44 +1,36 @@
-"""A device's bytes for a technician: watch them, record them as a transcript, play a transcript back.
+"""A device's bytes for a technician: record them as a transcript, play a transcript back.
 
-`listen` never sends; `record` and `replay` use the real driver and conductor, `replay --pty` is the device.
+`record` and `replay` use the real driver and conductor, `replay --pty` is the device.
 """
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import click
 
-from drivers.catalogue import Driver, every
+from drivers.catalogue import AnyLink, Driver, Hid, Serial, every
 from drivers.dialogue import Order, Settings
 from gateway.conductor import conduct
-from gateway.links.recorder import Recorder
-from gateway.links.replay import driver_settings, play
-from gateway.links.serial import LineSettings, open_serial
-from protocol.errors import LinkError
-from protocol.readings import Event, Reading
-from protocol.transcript import Gives, Transcript, TranscriptError, parse, render
+from gateway.links.opening import open_link
+from gateway.links.recorder import Recorder, without_person
+from gateway.links.replay import play
+from gateway.links.serial import LineSettings
+from protocol.errors import LinkError, RequestRefused
+from protocol.framing import Noise
+from protocol.readings import PERSONAL, Event, Notice, Reading
+from protocol.transcript import Gives, Transcript, parse, render
 from tools.device_side import serve
 from tools.forms import Json, Piece, in_words, placed
-from tools.parameters import DriverName
-from tools.watching import Told, Watched, as_json, as_line, only_listen
-
-Command = TypeVar("Command", bound=Callable[..., None])
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Line settings from the command line; None leaves the driver's."""
-
-    baudrate: int | None
-    bytesize: Literal[7, 8] | None
-    parity: Literal["N", "E", "O"] | None
-    stopbits: Literal[1, 2] | None
+from tools.lines import Line, line_options, run_for
+from tools.lines import in_words as line_in_words
+from tools.parameters import SET, DriverName, pairs, settings_of
+from tools.watching import Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,69 +39,20 @@ class Device:
 
     port: str
     driver: Driver
-    line: LineSettings
-
-
-def line_options(command: Command) -> Command:
-    """Add the options of a live port to *command*."""
-    for option in (
-        click.option("--seconds", type=click.FloatRange(min=0), help="Stop after so long; else with Ctrl-C."),
-        click.option("--stopbits", type=click.Choice([1, 2]), help="Instead of the driver's."),
-        click.option("--parity", type=click.Choice(["N", "E", "O"]), help="Instead of the driver's."),
-        click.option("--bytesize", type=click.Choice([7, 8]), help="Instead of the driver's."),
-        click.option("--baudrate", type=click.IntRange(min=1), help="Instead of the driver's."),
-        click.option("--driver", type=DriverName(), required=True, help="Who understands the device."),
-    ):
-        command = option(command)
-    return command
+    line: Line
 
 
 @click.command()
 @click.argument("port")
+@click.option("--driver", type=DriverName(), required=True, help="Who understands the device.")
 @line_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def listen(
-    port: str,
-    *,
-    driver: Driver,
-    baudrate: int | None,
-    bytesize: Literal[7, 8] | None,
-    parity: Literal["N", "E", "O"] | None,
-    stopbits: Literal[1, 2] | None,
-    seconds: float | None,
-    as_json: bool,
-) -> None:
-    """Watch what a device sends on PORT and what it means; nothing is ever sent to it."""
-    line = LineSettings.of(driver.link, Line(baudrate, bytesize, parity, stopbits))
-    _run(_listen(Device(port, driver, line), in_json=as_json), seconds)
-
-
-async def _listen(device: Device, *, in_json: bool) -> None:
-    began = asyncio.get_running_loop().time()
-
-    def show(piece: Piece | bytes) -> None:
-        offset = asyncio.get_running_loop().time() - began
-        click.echo(
-            json.dumps(as_json(offset, piece), ensure_ascii=False) if in_json else as_line(offset, piece)
-        )
-
-    link = await open_serial(device.port, device.line)
-    try:
-        mute = replace(device.driver, talk=only_listen(device.driver.decode, show))
-        await conduct(mute, {}, Watched(link, show), Told(show), asyncio.Queue())
-    finally:
-        with suppress(LinkError):
-            await link.close()
-
-
-@click.command()
-@click.argument("port")
-@line_options
+@click.option("--seconds", type=click.FloatRange(min=0), help="Stop after so long; else with Ctrl-C.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
-@click.option("--set", "stated", multiple=True, metavar="NAME=VALUE", help="A setting of the driver.")
+@SET
 @click.option(
     "--order", "asked", multiple=True, metavar="'NAME [KEY=VALUE …]'", help="Ask this of the device first."
 )
+@click.option("--with-identity", is_flag=True, help="Keep every byte, a person's name and number too.")
 def record(
     port: str,
     *,
@@ -122,61 +65,90 @@ def record(
     output: Path,
     stated: tuple[str, ...],
     asked: tuple[str, ...],
+    with_identity: bool,
 ) -> None:
     """Talk with the device on PORT through its driver and write the conversation to a transcript.
 
-    The transcript holds every byte, a person's number too where the device sends it.
+    What may name a person is blanked: all bytes that are not known to name nobody. Where a driver cannot do
+    that, nothing is recorded without --with-identity.
     """
+    if driver.names_people and not driver.redact and not with_identity:
+        raise _Identity(driver.name)
     if output.exists():
         raise click.UsageError(f"{output} is there already")
-    texts = dict(_pair(word) for word in stated)
-    try:
-        settings = driver_settings(driver, texts)
-    except TranscriptError as error:
-        raise click.BadParameter(error.detail, param_hint="--set") from None
+    settings, texts = settings_of(driver, stated), pairs(stated)
     orders = [_order(driver, words) for words in asked]
-    line = LineSettings.of(driver.link, Line(baudrate, bytesize, parity, stopbits))
+    line = Line(baudrate, bytesize, parity, stopbits)
 
     def keep(recorder: Recorder) -> None:
-        said = f"captured {datetime.now(UTC):%Y-%m-%d} by record, {driver.name} at {line_words(line)}"
+        at = line_words(driver.link, line)
+        said = f"captured {datetime.now(UTC):%Y-%m-%d} by record, {driver.name} at {at}"
         output.write_text(render(recorder.transcript(said, texts)), encoding="utf-8")
 
-    _run(_record(Device(port, driver, line), settings, orders, keep), seconds)
+    device = Device(port, driver.under(settings), line)
+    run_for(_record(device, settings, orders, keep, blank=not with_identity), seconds)
+
+
+class _Identity(RequestRefused):
+    """A device names people, its driver cannot blank that, and nobody asked for it."""
+
+    code = "record.identity"
 
 
 async def _record(
-    device: Device, settings: Settings, asked: list[Order], keep: Callable[[Recorder], None]
+    device: Device,
+    settings: Settings,
+    asked: list[Order],
+    keep: Callable[[Recorder], None],
+    *,
+    blank: bool,
 ) -> None:
-    recorder = Recorder(await open_serial(device.port, device.line))
+    link = await open_link(device.port, device.driver.link, device.line)
+    recorder = Recorder(link, device.driver if blank else None)
     orders: asyncio.Queue[Order] = asyncio.Queue()
     for order in asked:
         recorder.ordered(order)
         orders.put_nowait(order)
 
-    def show(piece: Piece | bytes) -> None:
+    def show(piece: Piece) -> None:
+        if blank and not device.driver.redact and _names(piece):
+            raise _Identity(device.driver.name)
         if isinstance(piece, Reading | Event):
             recorder.gave(piece)
-        if not isinstance(piece, bytes):
-            click.echo(in_words(piece))
+        if not (blank and device.driver.redact and isinstance(piece, Noise)):
+            click.echo(in_words(_nameless(piece) if blank else piece))
 
+    kept = True
     try:
         await conduct(device.driver, settings, recorder, Told(show), orders)
+    except _Identity:
+        kept = False
+        raise
     finally:
-        keep(recorder)
+        if kept:
+            keep(recorder)
         with suppress(LinkError):
             await recorder.close()
 
 
-def line_words(line: LineSettings) -> str:
-    """Return line settings as technicians write them: `9600 8N1`."""
-    return f"{line.baudrate} {line.bytesize}{line.parity}{line.stopbits}"
+def _names(piece: Piece) -> bool:
+    return isinstance(piece, Reading) and bool(PERSONAL & piece.context.keys())
 
 
-def _pair(word: str) -> tuple[str, str]:
-    name, equals, value = word.partition("=")
-    if not (name and equals):
-        raise click.UsageError(f"not NAME=VALUE: {word}")
-    return name, value
+def _nameless(piece: Piece) -> Piece:
+    """Return *piece* as it may be shown: without a typed number, a notice without the bytes it came from."""
+    if isinstance(piece, Reading):
+        return without_person(piece)
+    if isinstance(piece, Notice):
+        return replace(piece, detail={name: said for name, said in piece.detail.items() if name != "frame"})
+    return piece
+
+
+def line_words(device: AnyLink, stated: Line) -> str:
+    """Return line settings as technicians write them: `9600 8N1`; other devices have none."""
+    if not isinstance(device, Serial):
+        return "HID" if isinstance(device, Hid) else "Bluetooth LE"
+    return line_in_words(LineSettings.of(device, stated))
 
 
 def _order(driver: Driver, words: str) -> Order:
@@ -184,7 +156,7 @@ def _order(driver: Driver, words: str) -> Order:
     if name not in driver.orders:
         known = ", ".join(driver.orders) or "none"
         raise click.UsageError(f"{driver.name} takes no order {name!r}; it takes: {known}")
-    return Order(name, dict(_pair(word) for word in arguments))
+    return Order(name, pairs(arguments))
 
 
 @click.command()
@@ -247,15 +219,3 @@ def _replayed(driver: Driver, transcript: Transcript, chunk: int | None, *, as_j
     if played.fault is not None:
         click.echo(f"ended by {played.fault}", err=True)
     return equal
-
-
-def _run(work: Coroutine[Any, Any, None], seconds: float | None) -> None:
-    """Run *work* until it ends, the time is up or Ctrl-C; the last two are as good an end as any."""
-
-    async def bounded() -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await work
-
-    with suppress(KeyboardInterrupt):
-        asyncio.run(bounded())

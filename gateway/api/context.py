@@ -36,6 +36,7 @@ class Context:
     """Everything an endpoint may reach.
 
     `faults` names, as codes, why the gateway cannot take readings now; empty while it can.
+    `notes` names, as codes too, what a person should know although readings are taken.
     Set `closing` when the server is told to stop: open event streams then end by themselves.
     """
 
@@ -44,6 +45,7 @@ class Context:
     config: Config
     faults: Callable[[], Sequence[str]] = nothing_wrong
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+    notes: Callable[[], Sequence[str]] = nothing_wrong
 
 
 async def context(request: Request) -> Context:

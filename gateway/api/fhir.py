@@ -25,6 +25,7 @@ from gateway.fhir.setting import Setting
 from protocol.errors import RequestRefused
 from store.facts import Measurement
 from store.queries import Queries
+from store.residents import Resident, Unnamed
 
 MEDIA = "application/fhir+json"
 PARAMETERS = ("identifier", "code", "patient.identifier", "subject:identifier", "_count", "_after", "_format")
@@ -169,7 +170,7 @@ def _all(here: Context, measurements: list[Measurement]) -> Iterator[Json]:
 def _written(here: Context, measurement: Measurement) -> Iterator[Json]:
     """Yield a measurement's Observations; a preliminary one, or one of nobody, has none."""
     resident = here.queries.resident(measurement.resident) if measurement.resident else None
-    if resident is None or measurement.status == "preliminary":
+    if resident is None or measurement.status == "preliminary" or not _sure(resident):
         return
     setting = _setting(here)
     around = Around(
@@ -185,6 +186,11 @@ def _written(here: Context, measurement: Measurement) -> Iterator[Json]:
         except Unmappable:
             continue
         yield {**resource, "id": _id(named(measurement.id, part))}
+
+
+def _sure(resident: Resident) -> bool:
+    """Say whether nothing is missing of who this is but what was erased for good."""
+    return not isinstance(resident, Unnamed) or resident.hidden == "erased"
 
 
 def _sources(queries: Queries, measurement: Measurement) -> Mapping[str, Measurement]:

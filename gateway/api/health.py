@@ -22,11 +22,25 @@ async def livez() -> dict[str, bool]:
 
 @router.get("/readyz", responses={503: {"description": "readings cannot be taken, with reasons"}})
 async def readyz(request: Request, here: Here) -> JSONResponse:
-    """Say whether readings can be taken now: the journal open, read and written; else why not."""
+    """Say whether readings can be taken now: the journal open, read and written; else why not.
+
+    `notes` is there only if something else is wrong: names that cannot be shown stop no reading.
+    """
     codes = await faults(here)
     language = language_of(request)
-    reasons = [{"code": code, "detail": messages.text(code, language)} for code in codes]
-    return JSONResponse({"ready": not codes, "reasons": reasons}, 503 if codes else 200)
+    reasons, notes = (
+        [{"code": code, "detail": messages.text(code, language)} for code in found]
+        for found in (codes, await _notes(here))
+    )
+    body = {"ready": not codes, "reasons": reasons} | ({"notes": notes} if notes else {})
+    return JSONResponse(body, 503 if codes else 200)
+
+
+async def _notes(here: Context) -> Sequence[str]:
+    try:
+        return await run_in_threadpool(here.notes)
+    except StoreError:
+        return ()
 
 
 async def faults(here: Context) -> Sequence[str]:

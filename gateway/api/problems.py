@@ -73,6 +73,8 @@ def status_of(error: GatewayError) -> HTTPStatus:
     """Return the HTTP status of one of our errors."""
     if error.code in BY_CODE:
         return BY_CODE[error.code]
+    if error.code.startswith("vault."):
+        return HTTPStatus.SERVICE_UNAVAILABLE
     if error.code.endswith(".unknown"):
         return HTTPStatus.NOT_FOUND
     if isinstance(error, RequestRefused):

@@ -1,4 +1,4 @@
-"""Wakes whoever waits for a device when something serial was plugged in or pulled out.
+"""Wakes whoever waits for a device when something serial or a HID device was plugged in or out.
 
 udev tells at once where it runs; elsewhere, and for ports it knows nothing of (a pseudo-terminal's link),
 the port is looked up every two seconds.
@@ -11,12 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from gateway.links.ports import ROOT, ports, seen
+from gateway.links.ports import ROOT, PortInfo, hids, ports, seen
 
 LOOK_S = 2.0
 LOOK_BESIDE_UDEV_S = 30.0
 """How often a port is looked up where udev tells: seldom, for a message that the kernel dropped."""
-_TOLD_BY_UDEV = ("usb:", "/dev/serial/", "/dev/tty")
+_TOLD_BY_UDEV = ("usb:", "/dev/serial/", "/dev/tty", "/dev/hidraw")
 
 Mechanism = Literal["udev", "polling"]
 
@@ -68,16 +68,19 @@ class Hotplug:
         return before is not None
 
     async def changed(self, seconds: float | None = None) -> bool:
-        """Return True when a port came or went, False after *seconds* without that."""
-        before = ports(self._root)
+        """Return True when a port or HID device came or went, False after *seconds* without that."""
+        before = self._there()
         loop = asyncio.get_running_loop()
         deadline = None if seconds is None else loop.time() + seconds
-        while ports(self._root) == before:
+        while self._there() == before:
             left = LOOK_S if deadline is None else min(deadline - loop.time(), LOOK_S)
             if left <= 0:
                 return False
             await self._pause(left)
         return True
+
+    def _there(self) -> list[PortInfo]:
+        return [*ports(self._root), *hids(self._root)]
 
     def _look_s(self, port: str) -> float:
         told = self.mechanism == "udev" and port.startswith(_TOLD_BY_UDEV)
@@ -95,12 +98,13 @@ class Hotplug:
 
 
 def _watch(stirred: Callable[[], None]) -> Callable[[], None] | None:
-    """Call *stirred* in the loop at each udev event of a tty; return how to stop, None where it cannot be."""
+    """Call *stirred* in the loop at udev's events of ports; return how to stop, None where it cannot be."""
     try:
         import pyudev  # noqa: PLC0415 - costs memory and a C library; only where udev runs
 
         monitor = pyudev.Monitor.from_netlink(pyudev.Context())
         monitor.filter_by("tty")
+        monitor.filter_by("hidraw")
         monitor.start()
     except (ImportError, OSError):
         return None

@@ -1,11 +1,12 @@
-"""Which serial ports there are, and which of them is meant: by path, URL or USB identity.
+"""Which serial ports and HID devices there are, and which of them is meant: by path, URL or USB identity.
 
 A USB port's number changes when it is plugged again, its vendor, product and serial number do not.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from protocol.errors import Unavailable
@@ -13,13 +14,16 @@ from protocol.errors import Unavailable
 ROOT = Path("/")
 _USB = re.compile(r"usb:([0-9A-Fa-f]{4}):([0-9A-Fa-f]{4})(?::(.+))?")
 
+_HID_ID = re.compile(r"([0-9A-Fa-f]{4}):([0-9A-Fa-f]{8}):([0-9A-Fa-f]{8})")
+_BUS_USB = 3
+
 
 @dataclass(frozen=True, slots=True)
 class PortInfo:
-    """One serial port that exists now. USB fields are None for a port that is not on USB.
+    """One serial port or HID device that exists now. USB fields are None for what is not on USB.
 
     `location` is the USB socket (`1-1.2`, with the interface where a device has several ports), `by_id`
-    the link that keeps its name when the device is plugged again.
+    the link that keeps its name when the device is plugged again; a HID device has none. `hid`: reports.
     """
 
     device: str
@@ -29,6 +33,7 @@ class PortInfo:
     location: str | None = None
     description: str = ""
     by_id: str | None = None
+    hid: bool = False
 
 
 def ports(root: Path = ROOT) -> list[PortInfo]:
@@ -42,8 +47,14 @@ def ports(root: Path = ROOT) -> list[PortInfo]:
     return sorted(found, key=lambda port: _natural(port.device))
 
 
-def resolve(port: str, root: Path = ROOT) -> str:
-    """Return the path or URL to open for *port* as configured, looked up now.
+def hids(root: Path = ROOT) -> list[PortInfo]:
+    """Return every HID device on USB, in the order of their names; keyboards and mice are among them."""
+    found = [_hid(entry, root / "dev" / entry.name) for entry in _entries(root / "sys/class/hidraw")]
+    return sorted((port for port in found if port is not None), key=lambda port: _natural(port.device))
+
+
+def resolve(port: str, root: Path = ROOT, among: Callable[[Path], list[PortInfo]] = ports) -> str:
+    """Return the path or URL to open for *port* as configured, looked up now in the list *among*.
 
     Raises Unavailable: `link.unavailable` where no such USB device is plugged in, `link.ambiguous`
     where several fit and choosing one would be a guess.
@@ -56,7 +67,7 @@ def resolve(port: str, root: Path = ROOT) -> str:
     vid, pid, serial = int(wanted[1], 16), int(wanted[2], 16), wanted[3]
     fitting = [
         found.device
-        for found in ports(root)
+        for found in among(root)
         if (found.vid, found.pid) == (vid, pid) and serial in {None, found.serial}
     ]
     if len(fitting) > 1:
@@ -71,14 +82,14 @@ def seen(port: str, root: Path = ROOT) -> str | None:
 
     A URL is always taken as there: only opening it tells.
     """
-    try:
-        name = resolve(port, root)
-        if "://" in name:
-            return name
-        target = Path(name).resolve()
-        return f"{target} {target.stat().st_ino}"
-    except (Unavailable, OSError):
-        return None
+    for among in (ports, hids):
+        with suppress(Unavailable, OSError):
+            name = resolve(port, root, among)
+            if "://" in name:
+                return name
+            target = Path(name).resolve()
+            return f"{target} {target.stat().st_ino}"
+    return None
 
 
 def _described(entry: Path, device: Path, links: dict[Path, str]) -> PortInfo:
@@ -96,6 +107,22 @@ def _described(entry: Path, device: Path, links: dict[Path, str]) -> PortInfo:
         location=interface.name if several else usb.name,
         description=" ".join(word for word in words if word),
         by_id=by_id,
+    )
+
+
+def _hid(entry: Path, device: Path) -> PortInfo | None:
+    """Return a hidraw device of the USB bus as its own uevent names it, None for another bus."""
+    told = dict(line.partition("=")[::2] for line in (_line(entry / "device/uevent") or "").splitlines())
+    identity = _HID_ID.fullmatch(told.get("HID_ID", ""))
+    if identity is None or int(identity[1], 16) != _BUS_USB:
+        return None
+    return replace(
+        _described(entry, device, {}),
+        vid=int(identity[2], 16),
+        pid=int(identity[3], 16),
+        serial=told.get("HID_UNIQ") or None,
+        description=told.get("HID_NAME", ""),
+        hid=True,
     )
 
 

@@ -13,19 +13,23 @@ from drivers.catalogue import Driver
 from drivers.dialogue import Order, Settings
 from gateway.conductor import GAP_S, conduct
 from protocol.errors import Lost, ProtocolError, UnexpectedReply
-from protocol.framing import Noise
+from protocol.framing import Noise, Value
 from protocol.readings import Event, Reading
 from protocol.transcript import (
+    Answered,
     Gives,
     Heard,
     Lets,
     Ordered,
     Sent,
     Silence,
+    Subscribed,
     Transcript,
     TranscriptError,
+    Turn,
     event_line,
     reading_line,
+    turn_line,
 )
 
 AFTER_S = GAP_S + 0.5
@@ -47,7 +51,9 @@ class Replay:
     ) -> None:
         """Play in chunks of *chunk* bytes, or turn by turn; a person's orders go into *orders*."""
         self._turns = deque(turn for turn in transcript.turns if not isinstance(turn, Gives | Lets))
-        self._expected = deque(turn.data for turn in transcript.turns if isinstance(turn, Sent))
+        self._expected = deque(
+            turn for turn in transcript.turns if isinstance(turn, Sent | Subscribed | Answered)
+        )
         self._orders = orders
         self._size = chunk
         self._said = asyncio.Semaphore(0)
@@ -59,12 +65,42 @@ class Replay:
         if not self._expected:
             self.beyond += data
             return
-        wanted = self._expected.popleft()
-        if data != wanted:
+        self._does(Sent(data))
+
+    async def write_value(self, characteristic: str, data: bytes, *, response: bool) -> None:
+        """Take what the driver writes to a characteristic, as `write` does."""
+        del response
+        if not self._expected:
+            self.beyond += data
+            return
+        self._does(Sent(data, characteristic))
+
+    async def subscribe(self, characteristic: str) -> bool:
+        """Answer a subscription as the transcript does."""
+        there = not self._expected or self._expected[0] != Subscribed(characteristic, there=False)
+        self._does(Subscribed(characteristic, there))
+        return there
+
+    async def read_value(self, characteristic: str) -> bytes | None:
+        """Answer a question as the transcript does."""
+        stated = self._expected[0] if self._expected else None
+        if not isinstance(stated, Answered) or stated.characteristic != characteristic:
+            stated = Answered(characteristic, None)
+        self._does(stated)
+        return stated.data
+
+    def _does(self, turn: Turn) -> None:
+        """Take the host's next act; raises UnexpectedReply (`replay.differs`) for any but the stated one."""
+        wanted = self._expected.popleft() if self._expected else None
+        if turn != wanted:
             raise UnexpectedReply(
-                f"the driver says {data.hex(' ')}, the transcript {wanted.hex(' ')}", code="replay.differs"
+                f"the driver says {_words(turn)}, the transcript {_words(wanted)}", code="replay.differs"
             )
         self._said.release()
+
+    async def feature(self, data: bytes) -> None:
+        """Take a feature report; a transcript holds it as sent."""
+        await self.write(data)
 
     async def read(self) -> bytes:
         """Return what the device said next, in its own time; raise Lost when the transcript is over."""
@@ -73,6 +109,9 @@ class Replay:
                 await asyncio.sleep(AFTER_S)
                 raise Lost("the transcript is over")
             await self._turn()
+        if isinstance(self._heard, Value):
+            value, self._heard = self._heard, b""
+            return value
         size = self._size or len(self._heard)
         chunk, self._heard = self._heard[:size], self._heard[size:]
         return chunk
@@ -84,26 +123,32 @@ class Replay:
         """Take note that the dialogue has ended; UnexpectedReply where it has not said everything."""
         if self._expected:
             raise UnexpectedReply(
-                f"the driver ends without saying {self._expected[0].hex(' ')}", code="replay.differs"
+                f"the driver ends without saying {_words(self._expected[0])}", code="replay.differs"
             )
 
     async def _turn(self) -> None:
         match self._turns.popleft():
-            case Heard(data):
-                self._heard = data
+            case Heard(data, source):
+                self._heard = Value(data, source) if source else data
             case Silence(seconds):
                 await asyncio.sleep(seconds)
             case Ordered(name, arguments) if self._orders is not None:
                 await self._orders.put(Order(name, arguments))
-            case Sent(data):
-                await self._until_said(data)
+            case Sent() | Subscribed() | Answered() as turn:
+                await self._until_said(turn)
 
-    async def _until_said(self, data: bytes) -> None:
+    async def _until_said(self, turn: Turn) -> None:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await self._said.acquire()
         except TimeoutError:
-            raise UnexpectedReply(f"the driver never says {data.hex(' ')}", code="replay.differs") from None
+            raise UnexpectedReply(f"the driver never says {_words(turn)}", code="replay.differs") from None
+
+
+def _words(turn: Turn | None) -> str:
+    if isinstance(turn, Sent) and not turn.to:
+        return turn.data.hex(" ")
+    return turn_line(turn) if turn else "nothing"
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,10 @@ class SerialLink:
         if sent != len(data):
             raise Lost(f"{self._name}: {self._why}")
 
+    async def feature(self, data: bytes) -> None:
+        """Send *data* as it is: a line has no feature reports, but may stand in for a device that has."""
+        await self.write(data)
+
     async def close(self) -> None:
         """Let go of the port and return when it is free; may be called twice."""
         self.let_go("closed")

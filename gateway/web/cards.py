@@ -37,6 +37,7 @@ class Said:
 
 FOUND = {
     "measurement_failed": mark("The device could not measure."),
+    "doubted_by_machine": mark("The machine itself doubts this value."),
     "machine_range": mark("Outside what this machine can measure."),
     "systolic_over_diastolic": mark("Systolic, diastolic and mean do not fit together."),
     "repeated_report": mark("The same report came before."),

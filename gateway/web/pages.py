@@ -19,12 +19,13 @@ HALF_A_DAY_S = 12 * 3600
 router = APIRouter(include_in_schema=False)
 WantedExam = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]+$")]
 PARTS: Mapping[str, tuple[str, str, Callable[[Views, str | None], dict[str, object]]]] = {
-    "exam": (mark("Exam"), "exam measurement device", lambda views, exam: views.exam(exam)),
+    "exam": (mark("Exam"), "exam measurement device card", lambda views, exam: views.exam(exam)),
     "person": (mark("Person"), "", lambda views, _: views.person()),
     "tray": (mark("Tray"), "tray measurement exam", lambda views, _: views.tray()),
     "devices": (mark("Machines"), "device", lambda views, _: views.machines()),
     "outbox": (mark("Sending"), "outbox measurement", lambda views, _: outbox(views)),
     "bar": ("", "", lambda views, _: {"bar": bar(views)}),
+    "card": ("", "", lambda views, _: views.card()),
 }
 """A part's title, the topics that make it old, and what it shows."""
 
@@ -63,7 +64,7 @@ async def page(
 
 def _shown(views: Views, part: str, exam: str | None, typed: Mapping[str, str] | None) -> dict[str, object]:
     shown = views.person(typed) if part == "person" else PARTS[part][2](views, exam)
-    return {"bar": bar(views), **shown}
+    return {"bar": bar(views), **views.card(), **shown}
 
 
 @router.get("/")

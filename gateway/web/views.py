@@ -59,6 +59,7 @@ class Views:
         self.language = viewer.language
         self.operator = viewer.operator
         self.devices = devices
+        self.front = here.service.front()
         self.scene = Scene(self.language, self.zone, self.now, devices)
 
     def person(self, typed: Mapping[str, str] | None = None) -> dict[str, object]:
@@ -67,21 +68,22 @@ class Views:
         empty = {"system": "cn-id", "number": "", "name": ""}
         return {
             "exams": self._open(),
+            "reader": any(not device.kinds for device in self.devices),
             "systems": systems,
             "typed": empty | dict(typed or {}),
             "operator": self.operator,
         }
 
     def exam(self, wanted: str | None) -> dict[str, object]:
-        """Return the exam asked for, else the one opened last; without any, the form."""
-        newest = next(iter(self.queries.exams(open=True)), None)
-        chosen = self.queries.exam(wanted) if wanted else newest
+        """Return the exam asked for, else that of whoever came last; without any, the form."""
+        chosen = self.queries.exam(wanted) if wanted else self._first()
         if chosen is None:
-            return self.person() | {"exam": None}
+            return self.person() | self.card() | {"exam": None}
         shown = cards(self.scene, self.queries.exam_measurements(chosen.id))
         exams = self._open()
-        pointing = [(one.name, one.pointed_at == chosen.id) for one in self.devices] if len(exams) > 1 else []
-        return {
+        measuring = [one for one in self.devices if one.kinds] if len(exams) > 1 else []
+        pointing = [(one.name, one.pointed_at == chosen.id) for one in measuring]
+        return self.card() | {
             "exam": self._about(chosen),
             "operator": self.operator,
             "exams": exams,
@@ -90,6 +92,25 @@ class Views:
             "step": next_step(self.scene, shown),
             "pointing": pointing,
         }
+
+    def card(self) -> dict[str, object]:
+        """Return what is said of a card on a reader: whose it is, or why it opened nothing."""
+        for device in self.devices:
+            exam = self.queries.exam(device.recognised) if device.recognised else None
+            if exam is not None and exam.closed is None:
+                about = self._about(exam)
+                shown = " ".join(filter(None, (str(about["name"]), str(about["number"]))))
+                text = self.language.say(mark("Card read: {person}. Take the card away."), person=shown)
+                return {"card": {"text": text, "fault": False, "exam": exam.id}}
+            if not device.kinds and device.code and device.condition == "connected":
+                text = messages.text(device.code, self.language.tag)
+                return {"card": {"text": text, "fault": True, "exam": ""}}
+        return {"card": None}
+
+    def _first(self) -> Exam | None:
+        """Return the open exam of whoever came last."""
+        standing = self.queries.exams(open=True)
+        return next((one for one in standing if one.id == self.front), next(iter(standing), None))
 
     def _open(self) -> list[dict[str, object]]:
         return [self._about(exam) for exam in self.queries.exams(open=True)]
@@ -142,10 +163,10 @@ class Views:
 
     def _machine(self, device: DeviceState) -> dict[str, object]:
         tone, shape, word = CONDITIONS[device.condition]
-        say = self.language.say
+        say, identity = self.language.say, SYSTEMS["cn-id"]
         return {
             "name": device.name,
-            "kinds": " · ".join(say(KINDS.get(kind, kind)) for kind in device.kinds),
+            "kinds": " · ".join(say(KINDS.get(kind, kind)) for kind in device.kinds) or say(identity),
             "tone": "check" if device.code and tone == "ok" else tone,
             "shape": shape,
             "condition": say(word),

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.catalogue import Driver, every
-from drivers.dialogue import Answer, Known, Listen, Send
+from drivers.dialogue import Answer, Known, Listen, Read, Send, Subscribe, Write
 from protocol import berry, checks, sinocare
 from protocol.errors import ProtocolError
-from protocol.framing import Frame
+from protocol.framing import BySource, Frame, Value
 from protocol.readings import Reading
-from protocol.transcript import Heard, Ordered, Sent
+from protocol.transcript import Answered, Heard, Ordered, Sent
 from tests.drivers.test_vectors import HEARD
 from tests.play import TRANSCRIPTS, driver_of, read
 from tests.vector_rows import decoded, raw
@@ -94,10 +94,17 @@ def test_no_content_makes_decoding_raise_though_its_check_is_right(
 
 
 def heard_in_transcripts(driver: Driver) -> list[Frame]:
-    framer = driver.framer()
+    """Return the frames of all that is heard; over Bluetooth what was answered to a question as well."""
+    framer = BySource(driver.framer)
     turns = [turn for path in TRANSCRIPTS if driver_of(path) is driver for turn in read(path).turns]
-    said = b"".join(turn.data for turn in turns if isinstance(turn, Heard))
-    return [piece for piece in [*framer.feed(said), *framer.finish()] if isinstance(piece, Frame)]
+    said = [Value(turn.data, turn.source) for turn in turns if isinstance(turn, Heard)]
+    if not driver.bluetooth:
+        said = [Value(b"".join(said), "")]
+    pieces = [piece for value in said for piece in framer.feed(value)]
+    answered = [turn for turn in turns if isinstance(turn, Answered) and turn.data is not None]
+    return [piece for piece in [*pieces, *framer.finish()] if isinstance(piece, Frame)] + [
+        Frame(turn.data, turn.characteristic) for turn in answered if turn.data is not None
+    ]
 
 
 def sent_in_transcripts(driver: Driver) -> list[bytes]:
@@ -114,15 +121,20 @@ def sent_to(driver: Driver, answers: Sequence[Answer]) -> list[bytes]:
     """Return what *driver* sends while the device says *answers* (None: silence) and nobody orders."""
     dialogue = driver.talk(driver.settings)
     sent: list[bytes] = []
-    left, answer = list(answers), None
+    left: list[Answer] = list(answers)
+    answer: Answer = None
     with suppress(ProtocolError, StopIteration):
         while True:
             step = dialogue.send(answer)
             answer = None
-            if isinstance(step, Send):
+            if isinstance(step, Send | Write):
                 sent.append(step.data)
             elif isinstance(step, Known):
                 answer = False
+            elif isinstance(step, Subscribe):
+                answer = True
+            elif isinstance(step, Read):
+                answer = told_at(step.characteristic, answers)
             elif isinstance(step, Listen):
                 patient = step.timeout is None and step.within is None
                 while left and (answer := left.pop(0)) is None and patient:
@@ -130,6 +142,12 @@ def sent_to(driver: Driver, answers: Sequence[Answer]) -> list[bytes]:
                 if not left and (answer is None):
                     break
     return sent
+
+
+def told_at(characteristic: str, answers: Sequence[Answer]) -> Frame | None:
+    """Return what is told at *characteristic*, None where the device has none."""
+    told = (answer for answer in answers if isinstance(answer, Frame) and answer.source == characteristic)
+    return next(told, None)
 
 
 @DRIVERS

@@ -113,6 +113,20 @@ def test_a_stored_record_read_again_is_the_same_measurement_and_never_binds_itse
     assert first.effective.quality in {"device_corrected", "gateway_unsynchronised"}
 
 
+def test_a_stored_record_from_a_time_when_the_clock_was_lost_has_no_time(journal: Journal) -> None:
+    said = replace(
+        reading(Kind.GLUCOSE, glucose="5.6"),
+        stored=True,
+        record="glucose 2026-07-11T08:00:00 5.6",
+        device_time=datetime(2026, 7, 11, 8, 0),
+        flags=frozenset({"clock_lost"}),
+    )
+    kept = hear(journal, said, "sinocare_sn", serial="0102", offset=0.0)
+    assert (kept.effective.time, kept.effective.quality) == (None, "unknown")
+    assert kept.device_time == datetime(2026, 7, 11, 8, 0)
+    assert "time_unknown" in {finding.rule for finding in kept.findings}
+
+
 def test_the_same_line_with_the_same_machine_time_waits_for_a_person(journal: Journal) -> None:
     exam = opened(journal, "A")
     said = replace(PRESSURE, device_time=datetime(2026, 7, 11, 9, 5))

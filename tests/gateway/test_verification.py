@@ -51,6 +51,13 @@ def names(case: Case) -> dict[str, str]:
     return {finding.rule: finding.severity for finding in findings(case)}
 
 
+def test_a_value_the_machine_doubts_waits_for_a_person():
+    doubted = replace(glucose("5.6"), flags=frozenset({"questionable"}))
+    assert names(doubted) == {"doubted_by_machine": "blocking"}
+    assert status(True, findings(doubted)) == "preliminary"
+    assert status(True, findings(replace(doubted, confirmed_by="li"))) == "final"
+
+
 def test_an_ordinary_reading_has_no_finding_and_is_final_once_bound() -> None:
     assert findings(pressure("128", "82", "97")) == []
     assert status(True, []) == "final"

@@ -1,9 +1,7 @@
-"""The other end of a link: pseudo-terminals that can be pulled and plugged, and ser2net."""
+"""The other end of a link: pseudo-terminals that can be pulled and plugged."""
 
 import asyncio
 import os
-import shutil
-import subprocess
 import threading
 import time
 import tty
@@ -11,8 +9,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
-
-from tools.stage import free_port
 
 DEADLINE_S = 20.0
 T = TypeVar("T")
@@ -79,26 +75,3 @@ def descriptors() -> set[str]:
 
 def link_threads() -> list[str]:
     return [one.name for one in threading.enumerate() if one.name.startswith(("read ", "write "))]
-
-
-class Ser2net:
-    """A real serial-over-network server in front of a cable."""
-
-    def __init__(self, folder: Path, cable: Cable, accepter: str) -> None:
-        self.port = free_port()
-        (folder / "ser2net.yaml").write_text(
-            "%YAML 1.1\n---\n"
-            f"connection: &device\n  accepter: {accepter},127.0.0.1,{self.port}\n"
-            f"  connector: serialdev,{cable.port},9600n81,local\n"
-        )
-        program = shutil.which("ser2net", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-        assert program, "ser2net is not installed; tests/debian.sh installs it"
-        self.server = subprocess.Popen(
-            [program, "-n", "-u", "-c", str(folder / "ser2net.yaml")],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    def stop(self) -> None:
-        self.server.kill()
-        self.server.wait()

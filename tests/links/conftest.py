@@ -5,7 +5,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from cables import Cable, Ser2net
+from cables import Cable
+
+from tests.ser2net import Ser2net
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def ser2net(tmp_path: Path, cable: Cable) -> Iterator[Callable[[str], Ser2net]]:
     with ExitStack() as stack:
 
         def start(accepter: str) -> Ser2net:
-            server = Ser2net(tmp_path, cable, accepter)
+            server = Ser2net(tmp_path, {"device": str(cable.port)}, accepter)
             stack.callback(server.stop)
             return server
 

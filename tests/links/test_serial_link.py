@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import serial
-from cables import DEADLINE_S, Cable, Ser2net, becomes, descriptors, link_threads, soon
+from cables import DEADLINE_S, Cable, becomes, descriptors, link_threads, soon
 from serial import rfc2217
 
 from drivers.catalogue import Serial
@@ -22,6 +22,7 @@ from gateway.links import Link
 from gateway.links.hotplug import Hotplug
 from gateway.links.serial import INBOX, LineSettings, open_serial
 from protocol.errors import Busy, LinkError, Lost, Unavailable
+from tests.ser2net import Ser2net
 from tools.stage import free_port
 
 NOBODY = 65534
@@ -357,11 +358,8 @@ async def test_a_link_that_is_given_up_while_it_opens_leaves_nothing_behind() ->
 
 async def through(server: Ser2net, scheme: str) -> Link:
     """Open once ser2net listens."""
-    for _ in range(200):
-        with suppress(Unavailable):
-            return await opened(f"{scheme}://127.0.0.1:{server.port}", LineSettings(2400, 8, "E", 1))
-        await asyncio.sleep(0.05)
-    raise AssertionError("ser2net does not listen")
+    await server.listening()
+    return await opened(f"{scheme}://127.0.0.1:{server.ports['device']}", LineSettings(2400, 8, "E", 1))
 
 
 @pytest.mark.parametrize(("scheme", "accepter"), [("socket", "tcp"), ("rfc2217", "telnet(rfc2217),tcp")])

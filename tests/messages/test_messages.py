@@ -18,7 +18,15 @@ from tools import wording
 ROOT = Path(__file__).parents[2]
 WORDS = {code.partition(".")[0] for code in messages.known_codes()} - {"failed", "finding", "condition"}
 SHAPE = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+")
-MODULES = {"gateway.access", "gateway.log", "gateway.outside", "gateway.rules", "gateway.toml", "gateway.web"}
+MODULES = {
+    "config.json",
+    "gateway.access",
+    "gateway.log",
+    "gateway.outside",
+    "gateway.rules",
+    "gateway.toml",
+    "gateway.web",
+}
 """Loggers, modules and files, whose names have the same shape."""
 SAFE_EN = re.compile(r"\b(stored|kept|untouched|safe|Nothing was changed|Nothing was sent)\b")
 SAFE_ZH = re.compile("已存好|数据都在|没有改动|没有向机器发送|原样保留")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from drivers import catalogue
+from drivers.catalogue import Hid, Serial
 from gateway.config import Config
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
@@ -73,8 +74,9 @@ def test_what_the_service_must_do_is_not_forbidden():
     """Serial ports of every kind, udev's messages, the boot id, and the question whether the clock is set."""
     unit = settings()
     allowed = {line.split()[0] for line in unit["DeviceAllow"]}
-    assert {"char-ttyUSB", "char-ttyACM", "char-ttyS", "char-ttyAMA"} <= allowed
-    assert {"modprobe@usbserial.service", "modprobe@cdc_acm.service"} <= set(unit["Wants"][0].split())
+    assert {"char-ttyUSB", "char-ttyACM", "char-ttyS", "char-ttyAMA", "char-hidraw"} <= allowed
+    wanted = {"modprobe@usbserial.service", "modprobe@cdc_acm.service", "modprobe@usbhid.service"}
+    assert wanted <= set(unit["Wants"][0].split())
     assert "AF_NETLINK" in unit["RestrictAddressFamilies"][0]
     assert "ProtectClock" not in unit
     assert unit["SystemCallFilter"][-1] == "adjtimex"
@@ -135,5 +137,16 @@ def test_udev_rules_are_well_formed_and_every_jump_has_its_label():
 def test_a_name_of_its_own_is_given_to_every_usb_id_a_driver_knows_and_to_no_other():
     text = (SYSTEMD / "60-checkup-gateway.rules").read_text()
     named = re.findall(r'(?m)^ATTRS\{idVendor\}=="(\w{4})", ATTRS\{idProduct\}=="(\w{4})", SYMLINK', text)
-    known = [(f"{v:04x}", f"{p:04x}") for one in catalogue.every().values() for v, p in one.link.usb]
-    assert sorted(named) == sorted(known)
+    links = [one.link for one in catalogue.every().values() if isinstance(one.link, Serial | Hid)]
+    known = {(f"{v:04x}", f"{p:04x}") for link in links for v, p in link.usb}
+    assert (set(named), len(named)) == (known, len(known))
+
+
+def test_of_hid_devices_only_known_ones_are_opened_to_the_service():
+    text = (SYSTEMD / "60-checkup-gateway.rules").read_text()
+    begin, end = text.index('LABEL="checkup_gateway_hid"'), text.index('LABEL="checkup_gateway_end"')
+    hid = rules(text[begin:end])[1:]
+    assert hid
+    for rule in hid:
+        assert [part.partition("=")[0] for part in rule[:2]] == ["ATTRS{idVendor}", "ATTRS{idProduct}"]
+        assert {'GROUP="dialout"', 'MODE="0660"'} <= set(rule)

@@ -52,6 +52,7 @@ def test_help_names_every_command_of_the_contract() -> None:
         "demo",
         "drivers",
         "decode",
+        "all-in-one",
         "simulate",
         "listen",
         "record",
@@ -87,7 +88,7 @@ def test_completion_offers_commands_and_drivers() -> None:
         b"plain,devices",
     ]
     words["COMP_CWORD"] = "2"
-    assert run(COMP_WORDS="checkup-gateway decode pm", **words).stdout.split() == [b"plain,pm6750"]
+    assert run(COMP_WORDS="checkup-gateway decode gtech", **words).stdout.split() == [b"plain,gtech_gl"]
 
 
 @pytest.mark.parametrize(

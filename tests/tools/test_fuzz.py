@@ -9,15 +9,32 @@ import pytest
 
 from drivers.catalogue import Decoded, Driver, every
 from protocol.framing import Frame, Framer, LineFramer, Noise
-from tools.fuzz import PromiseBroken, check, mutations, pieces
+from tools.fuzz import PromiseBroken, arcs, check, corpus, mutations, pieces, worth_keeping
 
-COUNT = 1000
+COUNT = 300
 
 
 @pytest.mark.parametrize("name", every())
 def test_no_mutated_capture_breaks_a_promise(name: str) -> None:
     for data in mutations(name, COUNT, seed=1):
         check(every()[name], data)
+
+
+@pytest.mark.parametrize("name", every())
+def test_no_input_an_earlier_search_found_breaks_a_promise(name: str) -> None:
+    for data in corpus(name):
+        check(every()[name], data)
+
+
+def test_what_is_kept_goes_every_way_the_rest_went() -> None:
+    driver = every()["omron_hbp"]
+    inputs = list(mutations("omron_hbp", 60, seed=2))
+    for data in inputs:
+        arcs(driver, data)  # what runs once only, such as a cache filling, is not counted below
+    kept = worth_keeping(driver, inputs)
+    assert 1 < len(kept) < len(inputs)
+    gone = set().union(*(arcs(driver, data) for data in kept))
+    assert gone == set().union(*(arcs(driver, data) for data in inputs))
 
 
 def test_the_same_seed_gives_the_same_inputs() -> None:

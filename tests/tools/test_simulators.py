@@ -1,87 +1,13 @@
 """Each simulated machine, a process on a pseudo-terminal, against the real driver, link and conductor."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
-from drivers import catalogue
 from drivers.dialogue import Order
-from gateway.conductor import conduct
-from gateway.links.opening import open_link
-from protocol.errors import LinkError
-from protocol.framing import Noise
-from protocol.readings import Event, Identified, Notice, Reading
-from tools import simulators
+from protocol.readings import Event, Identified, Notice
+from tests.tools.host import Host, talking, told
 from tools.machines import Machine
-
-DEADLINE_S = 20.0
-
-
-class Host:
-    """The gateway's half: what a conversation on a port reports, as it comes."""
-
-    def __init__(self, driver: str, settings: Mapping[str, str | int | bool]) -> None:
-        self.driver = catalogue.every()[driver]
-        self.settings = {**self.driver.settings, **settings}
-        self.readings: asyncio.Queue[Reading] = asyncio.Queue()
-        self.events: asyncio.Queue[Event] = asyncio.Queue()
-        self.orders: asyncio.Queue[Order] = asyncio.Queue()
-        self.records: set[str | None] = set()
-        self.heard_noise = bytearray()
-        self.listening = asyncio.Event()
-
-    async def report(self, reading: Reading) -> None:
-        self.records.add(reading.record)
-        self.readings.put_nowait(reading)
-
-    async def known(self, record: str) -> bool:
-        return record in self.records
-
-    async def observe(self, event: Event) -> None:
-        self.events.put_nowait(event)
-
-    def noise(self, noise: Noise) -> None:
-        self.heard_noise += noise.data
-
-    async def converse(self, port: Path) -> None:
-        link = await open_link(str(port), self.driver.link)
-        try:
-            self.listening.set()
-            await conduct(self.driver, self.settings, link, self, self.orders)
-        finally:
-            self.listening.clear()
-            await link.close()
-
-    async def reading(self) -> Reading:
-        return await asyncio.wait_for(self.readings.get(), DEADLINE_S)
-
-    async def event(self, wanted: type[Event]) -> Event:
-        while not isinstance(event := await asyncio.wait_for(self.events.get(), DEADLINE_S), wanted):
-            pass
-        return event
-
-
-@asynccontextmanager
-async def talking(host: Host, port: Path) -> AsyncIterator[asyncio.Task[None]]:
-    conversation = asyncio.create_task(host.converse(port))
-    await asyncio.wait_for(host.listening.wait(), DEADLINE_S)
-    try:
-        yield conversation
-    finally:
-        conversation.cancel()
-        await asyncio.wait({conversation})
-
-
-def told(reading: Reading) -> dict[str, str]:
-    """What a reading says, as the machine's display would show it."""
-    return {
-        measure.value: f"{quantity.comparator or ''}{quantity.value}"
-        for measure, quantity in reading.values.items()
-    }
-
 
 PRESSURE = {"systolic": "128", "mean_pressure": "97", "diastolic": "82", "pulse_rate": "66"}
 SIZE = {"body_height": "158.5", "body_weight": "60.54"}
@@ -105,36 +31,6 @@ async def test_the_gateway_reads_what_the_display_shows(driver, options, found, 
     async with Machine(driver, tmp_path / "port", options=options) as machine, talking(host, machine.link):
         assert await machine.measure(found) == display
         assert told(await host.reading()) == display
-        assert machine.violations == []
-
-
-@pytest.mark.parametrize("driver", [name for name in simulators.names() if catalogue.every()[name].kinds])
-async def test_every_machine_finds_something_on_a_plausible_person(driver, tmp_path):
-    """A pulled cable in the middle of a result, then the same person again: one reading, and it is whole."""
-    host = Host(driver, {})
-    async with Machine(driver, tmp_path / "port", seed=7) as machine:
-        async with talking(host, machine.link) as conversation:
-            machine.order({"half": True})
-            if host.driver.orders and driver == "pm6750":
-                host.orders.put_nowait(Order("start_blood_pressure"))
-            lost = await machine.unsent()
-            with pytest.raises(LinkError):
-                await asyncio.wait_for(asyncio.shield(conversation), DEADLINE_S)
-        assert host.readings.empty()
-        assert not machine.link.exists()
-        await machine.replug()
-        async with talking(host, machine.link):
-            if driver == "sinocare_sn":
-                shown, reading = lost, await host.reading()
-                assert reading.stored
-            else:
-                measuring = asyncio.create_task(machine.measure(lost))
-                if driver == "pm6750":
-                    await asyncio.sleep(0)
-                    host.orders.put_nowait(Order("start_blood_pressure"))
-                shown, reading = await measuring, await host.reading()
-            assert told(reading) == shown
-            assert host.readings.empty()
         assert machine.violations == []
 
 

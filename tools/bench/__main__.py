@@ -16,6 +16,7 @@ PARTS = {
     "appends": "appends to the journal",
     "decoding": "bytes to frames to readings",
     "wire": "last byte on the wire to durable",
+    "ports": "16 ports that never fall silent",
     "startup": "start, memory, idle",
     "pull": "pages of 1,000",
     "drain": "deliveries to a FHIR server",

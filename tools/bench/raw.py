@@ -63,7 +63,7 @@ class JournalRows:
         found: tuple[str, int] = self._connection.execute(
             """SELECT json_group_array(json(page.document)), max(page.seq) FROM (
                    SELECT v.seq AS seq, CAST(v.document AS TEXT) AS document FROM versions AS v
-                   LEFT JOIN residents AS r ON r.id = v.resident
+                   LEFT JOIN persons AS p ON p.id = v.resident
                    WHERE v.seq > ? ORDER BY v.seq LIMIT ?) AS page""",
             (after, limit),
         ).fetchone()

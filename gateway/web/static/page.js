@@ -9,9 +9,13 @@
     return chosen && field.selectedIndex > 0 && !chosen.defaultSelected;
   }
 
+  function busy(part) {
+    return Array.prototype.some.call(part.querySelectorAll("input,select"), typed);
+  }
+
   function show(part, html) {
     var holds = document.activeElement && part.contains(document.activeElement) ? document.activeElement.id : "";
-    if (part.shown === html || Array.prototype.some.call(part.querySelectorAll("input,select"), typed)) return;
+    if (part.shown === html || busy(part)) return;
     part.shown = part.innerHTML = html;
     var again = holds && document.getElementById(holds);
     if (again) again.focus();
@@ -35,10 +39,19 @@
     });
   }
 
+  // A card was read: the page that shows one person turns to its holder, unless somebody is typing there.
+  function follow() {
+    var main = document.getElementById("main");
+    if ("follows" in main.dataset && location.pathname + location.search !== "/" && !busy(main)) location.assign("/");
+  }
+
   var news = new EventSource("/events");
   news.onopen = function () { link.hidden = true; refreshAll(); };
   news.onerror = function () { link.hidden = false; };
-  news.onmessage = function (event) { refreshAll(event.data); };
+  news.onmessage = function (event) {
+    refreshAll(event.data);
+    if (event.data === "card") follow();
+  };
 
   document.addEventListener("keydown", function (event) {
     var aim = event.isComposing || event.repeat ? null : document.querySelector('[data-key="' + event.key + '"]');

@@ -1,0 +1,171 @@
+"""USB HID devices through Linux's hidraw as links: one read is one report, a write is whole reports.
+
+The reports of the devices spoken to here carry no number; hidraw wants a number before what is written all
+the same, and that is 0. Never tried on hardware: this was built on machines without hidraw, so only lookup,
+refusals and the bytes both ways are shown by tests.
+"""
+
+import asyncio
+import errno
+import fcntl
+import os
+import re
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from drivers.catalogue import Hid
+from gateway.links import Link
+from gateway.links.ports import ROOT, hids, resolve
+from gateway.links.serial import LineSettings, open_serial
+from protocol.errors import Busy, LinkError, Lost, Unavailable
+
+LONGEST = 4096
+"""More than any report; a shorter buffer would cut one."""
+INBOX = 1024
+"""Reports kept for a reader that is busy; beyond it they wait in the kernel, which keeps 64."""
+NUMBER = b"\0"
+_NODE = re.compile(r"hidraw\d+")
+_HELD = {errno.EBUSY, errno.EAGAIN}
+_FORBIDDEN = {errno.EACCES, errno.EPERM}
+
+
+async def open_hid(port: str, device: Hid, root: Path = ROOT) -> Link:
+    """Open `/dev/hidraw…`, a link to it, or `usb:VID:PID[:SERIAL]`, looked up now under *root*.
+
+    What is no hidraw device (a pseudo-terminal, `socket://host:port`) stands in for one: bytes pass through
+    as they are. Raises Unavailable (`link.unavailable` nothing there, `link.permission` not ours to open,
+    `link.ambiguous` several devices fit) or Busy where another program holds it.
+    """
+    target = resolve(port, root, hids)
+    path = _node(target)
+    if path is None:
+        return await open_serial(target, LineSettings())
+    try:
+        return HidLink(port, _held(path), device.report)
+    except OSError as fault:
+        raise _refusal(f"{port}: {fault}", fault.errno) from fault
+
+
+class HidLink:
+    """One open report device.
+
+    Always true: reports that arrived before the link was lost are read before `Lost` is raised; the
+    descriptor is closed once, after the last write.
+    """
+
+    def __init__(self, name: str, descriptor: int, size: int) -> None:
+        """Take over *descriptor*, open and not blocking; output reports have *size* bytes."""
+        self._name = name
+        self._descriptor = descriptor
+        self._size = size
+        self._loop = asyncio.get_running_loop()
+        self._inbox: deque[bytes] = deque()
+        self._stirred = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._lost: str | None = None
+        self._listening = False
+        self._listen()
+
+    async def read(self) -> bytes:
+        """Return the next report, waiting for it; safe to cancel, nothing is dropped then."""
+        while not self._inbox:
+            if self._lost is not None:
+                raise Lost(f"{self._name}: {self._lost}")
+            self._stirred.clear()
+            await self._stirred.wait()
+        report = self._inbox.popleft()
+        self._listen()
+        return report
+
+    async def write(self, data: bytes) -> None:
+        """Send *data* in whole reports, the last filled up with zeros; returns when all are taken."""
+        for at in range(0, len(data), self._size):
+            await self._give(os.write, NUMBER + data[at : at + self._size].ljust(self._size, b"\0"))
+
+    async def feature(self, data: bytes) -> None:
+        """Set the feature report to *data*, over the control pipe."""
+        await self._give(_set_feature, NUMBER + data)
+
+    async def close(self) -> None:
+        """Let go of the device; may be called twice."""
+        self._end("closed")
+        async with self._writing:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
+
+    async def _give(self, way: Callable[[int, bytes], int], report: bytes) -> None:
+        """Hand *report* to the kernel, which waits for the device, in a thread. Raises Lost."""
+        async with self._writing:
+            if self._lost is not None:
+                raise Lost(f"{self._name}: {self._lost}")
+            work = asyncio.ensure_future(asyncio.to_thread(way, self._descriptor, report))
+            try:
+                await asyncio.shield(work)
+            except OSError as fault:
+                self._end(str(fault))
+                raise Lost(f"{self._name}: {fault}") from fault
+            finally:
+                await asyncio.wait({work})  # nobody may close the descriptor under it
+
+    def _listen(self) -> None:
+        """Hear the device while there is room for what it says."""
+        room = self._lost is None and len(self._inbox) < INBOX
+        if room and not self._listening:
+            self._loop.add_reader(self._descriptor, self._take)
+        elif self._listening and not room:
+            self._loop.remove_reader(self._descriptor)
+        self._listening = room
+
+    def _take(self) -> None:
+        try:
+            report = os.read(self._descriptor, LONGEST)
+        except BlockingIOError:
+            return
+        except OSError as fault:
+            self._end(str(fault))
+            return
+        if not report:
+            self._end("pulled out")
+            return
+        self._inbox.append(report)
+        self._stirred.set()
+        self._listen()
+
+    def _end(self, why: str) -> None:
+        self._lost = self._lost or why
+        self._listen()
+        self._stirred.set()
+
+
+def _node(target: str) -> Path | None:
+    path = Path(target).resolve()
+    return path if _NODE.fullmatch(path.name) else None
+
+
+def _held(path: Path) -> int:
+    """Open the device for us alone, as far as the others ask; raises OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _refusal(detail: str, number: int | None) -> LinkError:
+    if number in _HELD:
+        return Busy(detail)
+    return Unavailable(detail, code="link.permission" if number in _FORBIDDEN else None)
+
+
+def _set_feature(descriptor: int, report: bytes) -> int:
+    done: int = fcntl.ioctl(descriptor, set_feature_request(len(report)), bytearray(report))
+    return done
+
+
+def set_feature_request(length: int) -> int:
+    """Return the request HIDIOCSFEATURE(*length*) of linux/hidraw.h: read and write, 'H', 6."""
+    return 3 << 30 | length << 16 | ord("H") << 8 | 6

@@ -1,0 +1,35 @@
+"""Opens what a driver needs: a serial line, a HID device, or a Bluetooth device through the radio."""
+
+from typing import TYPE_CHECKING
+
+from drivers.catalogue import Advertisement, AnyLink, Gatt, Hid
+from gateway.links import Link
+from gateway.links.hid import open_hid
+from gateway.links.serial import LineSettings, Overrides, open_serial
+from protocol.errors import Unavailable
+
+if TYPE_CHECKING:
+    from gateway.links.ble_radio import Radio
+
+BLUETOOTH = "ble:"
+"""Begins the port of a Bluetooth device; its address follows."""
+
+
+async def open_link(
+    port: str, device: AnyLink, configured: Overrides | None = None, radio: "Radio | None" = None
+) -> Link:
+    """Open *port* as *device* needs it, line settings of the configuration over the driver's.
+
+    Raises as `open_serial`, `open_hid` and `Radio.connect` do. Only a line has settings: stated ones say
+    nothing to others. For a Bluetooth device that is connected to, this waits until it wakes.
+    """
+    if isinstance(device, Gatt | Advertisement):
+        if radio is None or not port.startswith(BLUETOOTH):
+            raise Unavailable(f"{port}: not ble:AA:BB:CC:DD:EE:FF, or no radio here", code="radio.none")
+        address = port.removeprefix(BLUETOOTH).upper()
+        if isinstance(device, Gatt):
+            return await radio.connect(address, device)
+        return radio.listen(address, device)
+    if isinstance(device, Hid):
+        return await open_hid(port, device)
+    return await open_serial(port, LineSettings.of(device, configured))

@@ -1,0 +1,73 @@
+"""Which driver fits what a device advertises, and what such a driver is told; pure values."""
+
+from dataclasses import replace
+
+import pytest
+
+from drivers.catalogue import Advertisement, Driver, Gatt, Serial, every
+from gateway.links.ble_adverts import Advert, fitting, short, values, why
+
+HERE = Advert("F0:F1:F2:F3:F4:F5")
+
+
+def driver(link, **changes) -> Driver:
+    return replace(every()["omron_hbp"], link=link, **changes)
+
+
+@pytest.mark.parametrize(
+    ("uuid", "name"),
+    [
+        ("00002a35-0000-1000-8000-00805f9b34fb", "2A35"),
+        ("0000FFB1-0000-1000-8000-00805F9B34FB", "FFB1"),
+        ("12342a35-0000-1000-8000-00805f9b34fb", "12342a35-0000-1000-8000-00805f9b34fb"),
+        ("ECBE3980-C9A2-11E1-B1BD-0002A5D5C51B", "ecbe3980-c9a2-11e1-b1bd-0002a5d5c51b"),
+    ],
+)
+def test_a_uuid_is_written_as_drivers_write_it(uuid, name):
+    assert short(uuid) == name
+
+
+def test_a_driver_hears_the_data_of_its_services_and_makers_only():
+    advert = replace(
+        HERE, service_data={"181D": b"weight", "180F": b"battery"}, maker_data={0x157: b"maker", 1: b"other"}
+    )
+    assert list(values(advert, Advertisement(services=("181D",), companies=(0x157,)))) == [
+        b"weight",
+        b"maker",
+    ]
+    assert list(values(advert, Advertisement(names=("SCALE",)))) == [
+        b"weight",
+        b"battery",
+        b"maker",
+        b"other",
+    ]
+    assert list(values(replace(HERE, service_data={"181D": b""}), Advertisement(services=("181D",)))) == []
+
+
+def test_a_name_or_a_service_speaks_for_a_driver_and_the_reason_is_told():
+    cuff = driver(Gatt(("2A35",), "2A35", services=("1810",), names=("BLEsmart", "UA-651")))
+    assert why(replace(HERE, name="UA-651BLE"), cuff) == "its name begins with UA-651"
+    both = replace(HERE, name="BLEsmart_01", services=("1810", "180A"))
+    assert why(both, cuff) == "its name begins with BLEsmart, it offers service 1810"
+    assert why(replace(HERE, name="x UA-651"), cuff) == ""
+    assert why(HERE, cuff) == ""
+
+
+def test_the_name_of_another_product_speaks_against():
+    cuff = driver(Gatt(("2A35",), "2A35", services=("1810",), not_names=("Polar",)))
+    assert why(replace(HERE, name="Polar H10", services=("1810",)), cuff) == ""
+
+
+def test_a_scale_is_known_by_its_data():
+    scale = driver(Advertisement(services=("181D",), companies=(0x157,)))
+    assert why(replace(HERE, service_data={"181D": b"x"}), scale) == "it offers service 181D"
+    assert why(replace(HERE, maker_data={0x157: b"x"}), scale) == "it carries data of company 0157"
+
+
+def test_neither_a_line_s_driver_nor_an_experimental_one_is_proposed():
+    advert = replace(HERE, name="UA-651", services=("1810",))
+    gatt = Gatt(("2A35",), "2A35", services=("1810",))
+    known = [driver(Serial()), driver(gatt, grade="C"), driver(gatt, name="fits")]
+    assert [(one.name, reason) for one, reason in fitting(advert, known)] == [
+        ("fits", "it offers service 1810")
+    ]

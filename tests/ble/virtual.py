@@ -1,0 +1,100 @@
+"""Virtual Bluetooth controllers and the air between them, built on Bumble.
+
+Bumble 0.0.236's emulated controller needs five small corrections. They live here, in one place, so that each
+can be dropped when Bumble gains it.
+"""
+
+import asyncio
+import dataclasses
+import random
+
+from bumble import hci
+from bumble.controller import Controller
+from bumble.core import PhysicalTransport
+from bumble.link import LocalLink
+
+
+class Air(LocalLink):
+    """The shared medium.
+
+    Correction 1: Bumble addresses data packets with the sender's *random* address
+    even when the connection was made with its public one.  Here the address of the
+    connection itself is used.
+    """
+
+    def send_acl_data(self, sender_controller, destination_address, transport, data):
+        if transport != PhysicalTransport.LE:
+            super().send_acl_data(sender_controller, destination_address, transport, data)
+            return
+        connection = sender_controller.le_connections.get(destination_address)
+        receiver = self.find_le_controller(destination_address)
+        if connection is not None and receiver is not None:
+            asyncio.get_running_loop().call_soon(
+                receiver.on_link_acl_data, connection.self_address, transport, data
+            )
+
+
+class VirtualController(Controller):
+    """A Bumble controller that a Linux kernel accepts as its own."""
+
+    strength: int | None = None
+    """How strong it hears everybody, in dBm; else that changes all the time."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        # Correction 2: Bumble always reports a new connection with the plain
+        # "Connection Complete" event; Linux waits for the "Enhanced" one as soon as
+        # one of these two features is offered, and times out.
+        # (https://github.com/google/bumble/issues/841)
+        self.le_features &= ~(hci.LeFeatureMask.LL_PRIVACY | hci.LeFeatureMask.LE_EXTENDED_ADVERTISING)
+
+    def send_hci_packet(self, packet):
+        # Correction 3: Bumble reports every advertisement at exactly -50 dBm, and
+        # BlueZ passes on only what changed: a scan would see each device once.
+        # On the air the strength never stays the same.
+        if isinstance(packet, hci.HCI_LE_Advertising_Report_Event):
+            strength = self.strength or random.randint(-75, -45)
+            packet = hci.HCI_LE_Advertising_Report_Event(
+                [dataclasses.replace(report, rssi=strength) for report in packet.reports]
+            )
+        super().send_hci_packet(packet)
+
+    def on_hci_le_create_connection_cancel_command(self, command):
+        # Correction 4: a cancelled attempt must end with an event, and must free
+        # the controller for the next attempt.
+        pending, self.pending_le_connection = self.pending_le_connection, None
+        if pending is not None:
+            asyncio.get_running_loop().call_soon(
+                self.send_hci_packet,
+                hci.HCI_LE_Connection_Complete_Event(
+                    status=hci.HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR,
+                    connection_handle=0,
+                    role=hci.Role.CENTRAL,
+                    peer_address_type=pending.peer_address_type,
+                    peer_address=pending.peer_address,
+                    connection_interval=0,
+                    peripheral_latency=0,
+                    supervision_timeout=0,
+                    central_clock_accuracy=0,
+                ),
+            )
+        return super().on_hci_le_create_connection_cancel_command(command)
+
+    def on_hci_reset_command(self, command):
+        # Correction 5: a reset forgets links, attempts and scanning.
+        self.le_connections.clear()
+        self.pending_le_connection = None
+        self.le_scan_enable = False
+        return super().on_hci_reset_command(command)
+
+    def lose_link(self) -> None:
+        """What both sides see when the devices move out of range: the supervision
+        timeout (reason 0x08) ends the connection without a word from the other."""
+        for connection in list(self.le_connections.values()):
+            other = self.link.find_le_controller(connection.peer_address)
+            self.on_le_disconnected(connection, hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
+            if other is None:
+                continue
+            for theirs in list(other.le_connections.values()):
+                if theirs.peer_address == connection.self_address:
+                    other.on_le_disconnected(theirs, hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)

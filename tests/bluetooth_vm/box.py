@@ -1,0 +1,102 @@
+"""A box with the real bleak, bluetoothd and kernel, and emulated machines around it."""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import platform
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from bumble.transport import open_transport
+from peripheral import Machine
+from virtual import Air, VirtualController
+
+from gateway.links.ble import Central
+from gateway.links.ble_bluez import Bluez
+from gateway.links.ble_parts import Passkey
+from gateway.links.ble_radio import Radio
+from protocol.errors import LinkError
+
+ADAPTER = "AA:BB:CC:00:00:01"
+PID = Path("/run/bluetoothd.pid")
+KERNEL = tuple(map(int, platform.release().split("-")[0].split(".")[:2]))
+_numbers = itertools.count(1)
+
+
+class Box:
+    """The gateway's radio as it runs in the field, and an air to put machines into."""
+
+    def __init__(self, air: Air, radio: Radio) -> None:
+        self.air, self.radio = air, radio
+        self.bluez = Bluez()
+        """Beside the radio's own, for looking at what there is."""
+
+    async def machine(self, **settings: Any) -> Machine:
+        """Make a machine with an address that BlueZ has never seen; it sleeps until it is started."""
+        number = next(_numbers)
+        controller = VirtualController(f"machine {number}", link=self.air)
+        machine = Machine(controller, controller, address=f"F0:F1:F2:F3:F4:{number:02X}", **settings)
+        machine.controller = controller
+        return machine
+
+    async def awake(self, **settings: Any) -> Machine:
+        machine = await self.machine(**settings)
+        await machine.start()
+        return machine
+
+    @contextlib.asynccontextmanager
+    async def plugged(self) -> AsyncIterator[None]:
+        """Plug a USB adapter in; pull it out at the end."""
+        async with await open_transport("vhci") as hci:
+            controller = VirtualController(
+                "box", host_source=hci.source, host_sink=hci.sink, link=self.air, public_address=ADAPTER
+            )
+            try:
+                await becomes(self.adapter_is_there)
+                yield
+            finally:
+                self.air.remove_controller(controller)
+
+    async def adapter_is_there(self) -> bool:
+        with contextlib.suppress(LinkError):
+            return any(one.address == ADAPTER for one in await self.bluez.adapters())
+        return False
+
+
+def kill_bluetoothd(with_signal: signal.Signals) -> None:
+    os.kill(int(PID.read_text()), with_signal)
+
+
+async def start_bluetoothd() -> None:
+    await asyncio.to_thread(subprocess.run, ["/run/start-bluetoothd"], check=True)
+
+
+async def becomes(condition: Callable[[], Any], seconds: float = 60.0) -> None:
+    """Wait until *condition()*, or what it returns when awaited, is true."""
+    async with asyncio.timeout(seconds):
+        while True:
+            found = condition()
+            if await found if asyncio.iscoroutine(found) else found:
+                return
+            await asyncio.sleep(0.2)
+
+
+@contextlib.asynccontextmanager
+async def box(passkey: Passkey | None = None, *, adapter: bool = True) -> AsyncIterator[Box]:
+    """Run the gateway's radio in a box with an adapter, or where one can be plugged in later."""
+    async with contextlib.AsyncExitStack() as stack:
+        here = Box(Air(), Radio(Central(), Bluez(), lambda address: passkey))
+        stack.push_async_callback(here.bluez.close)
+        if adapter:
+            await stack.enter_async_context(here.plugged())
+        running = asyncio.create_task(here.radio.run())
+        try:
+            async with asyncio.timeout(240):
+                yield here
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
