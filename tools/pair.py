@@ -142,9 +142,7 @@ async def _seen(wish: Wish, radio: Radio, say: Say) -> Advert:
     radio.told = told
     if wish.test:
         say(HANDED_OVER)
-    say(
-        f"Press the button of the machine now, the pairing button if it has one; looking for {wish.address}."
-    )
+    say(f"Press the button of the machine now, the pairing button if it has one; looking for {wish.address}.")
     while not found.done():
         await asyncio.wait({found}, timeout=1.0)
         if radio.fault is not None:

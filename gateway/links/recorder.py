@@ -14,7 +14,7 @@ from drivers.dialogue import Order
 from gateway.conductor import GAP_S
 from gateway.links import GattLink, Link
 from protocol.errors import Unavailable
-from protocol.framing import Frame, Noise, Value
+from protocol.framing import BySource, Frame, Noise, Value
 from protocol.readings import PERSONAL, Event, Reading
 from protocol.transcript import (
     Answered,
@@ -74,7 +74,8 @@ class Recorder:
         chunk = await self._link.read()
         self._settle()
         if isinstance(chunk, Value):
-            self._add(Heard(bytes(chunk), chunk.source))
+            said = self._blank.feed(chunk) if self._blank else bytes(chunk)
+            self._add(Heard(said or bytes(len(chunk)), chunk.source))
             return chunk
         self._hear(self._blank.feed(chunk) if self._blank else chunk)
         self._heard_at = self._loop.time()
@@ -151,7 +152,7 @@ class _Blank:
 
     def __init__(self, driver: Driver) -> None:
         assert driver.redact is not None
-        self._framer = driver.framer()
+        self._framer = BySource(driver.framer)
         self._redact = driver.redact
 
     def feed(self, chunk: bytes) -> bytes:

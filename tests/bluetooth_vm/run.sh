@@ -1,5 +1,5 @@
 #!/bin/bash
-# Run one command inside the BLE lab's virtual machine:
+# Run one command inside the virtual machine:
 #     run.sh COMMAND [ARG...]
 # The command sees this machine's files (read-only; what it writes goes to memory
 # and is gone afterwards), starts in the current directory, and finds a system
@@ -8,7 +8,7 @@
 #
 # Settings (environment):
 #   BLUETOOTH_SUITE    a Debian release for kernel and bluetoothd (default: this one)
-#   BLUETOOTH_CACHE    where kernel and initramfs are kept (default ./.vm)
+#   BLUETOOTH_CACHE    where kernel and initramfs are kept (default ./.run/bluetooth-vm)
 #   BLUETOOTH_OUT      folder on this side for logs and results (default: a new one)
 #   BLUETOOTH_TIMEOUT  seconds (600);  BLUETOOTH_MEM  MiB (1024)
 #   BLUETOOTH_BTMON    1: record the HCI traffic to btmon.txt in BLUETOOTH_OUT
@@ -16,6 +16,8 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 suite=${BLUETOOTH_SUITE:-}
+# This machine's own release needs no root of its own.
+[ "$suite" != "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" ] || suite=
 cache=${BLUETOOTH_CACHE:-$PWD/.run/bluetooth-vm}/${suite:-host}
 "$here/prepare.sh" "$cache" $suite
 

@@ -57,7 +57,9 @@ def _measured(part: str, scale: Scale, folder: Path, *, quiet: bool) -> list[Lin
         click.echo(f"\n{PARTS[part]}")
     lines: list[Line] = []
     with tempfile.TemporaryDirectory(dir=folder, prefix=f"bench-{part}-") as own:
-        for line in import_module(f"tools.bench.{part}").measure(scale, Path(own).resolve()):
+        folder = Path(own).resolve() / "box"  # what a box keeps beside its state folder goes with it
+        folder.mkdir()
+        for line in import_module(f"tools.bench.{part}").measure(scale, folder):
             lines.append(line)
             if not quiet:
                 click.echo(line.row())

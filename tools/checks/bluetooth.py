@@ -7,7 +7,7 @@ from drivers import catalogue
 from gateway.config import DeviceConfig
 from gateway.links.ble_bluez import AdapterInfo, Bluez
 from protocol.errors import LinkError
-from tools.checks.report import Box, Check, told
+from tools.checks.report import Box, Check, Fact, told
 
 NAME = "Bluetooth"
 SURVIVES = (6, 12)
@@ -33,7 +33,7 @@ def adapter(box: Box) -> Check | None:
         chosen = asyncio.run(_chosen(box))
     except LinkError as error:
         return told(NAME, error, "systemctl status bluetooth")
-    facts = {"powered": chosen.powered, "kernel": _release(box)}
+    facts: dict[str, Fact] = {"powered": chosen.powered, "kernel": _release(box)}
     said = f"{chosen.name} {chosen.address}" + ("" if chosen.powered else ", off: the service switches it on")
     if CRASHES <= _kernel(box) < SURVIVES:
         means = "On such a kernel a machine that forgot its bond (new battery) can crash the box's Bluetooth."
