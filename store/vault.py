@@ -280,7 +280,7 @@ def forget(connection: sqlite3.Connection, resident_key: str) -> None:
     """Destroy one resident's data key, and what they were found by."""
     destroy(connection, [resident_key])
     connection.execute("UPDATE persons SET sealed = zeroblob(length(sealed)) WHERE id = ?", (resident_key,))
-    pass
+    connection.execute("DELETE FROM lookups WHERE resident = ?", (resident_key,))
 
 
 def is_erased(connection: sqlite3.Connection, owner: str) -> bool:

@@ -5,7 +5,6 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from dbus_fast import BusType, Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 from dbus_fast.errors import AuthError
 
+from gateway.links.ble_adapters import AdapterInfo, blocked, chosen
 from gateway.links.ble_agent import PATH, Agent
 from gateway.links.ble_parts import Passkey
 from gateway.links.ports import ROOT
@@ -47,15 +47,6 @@ _CODES = {
 _OBJECT = re.compile(r"/org/bluez/(hci\d+)")
 
 
-@dataclass(frozen=True, slots=True)
-class AdapterInfo:
-    """One Bluetooth adapter; the address stays when it is plugged in elsewhere, the name may not."""
-
-    name: str
-    address: str
-    powered: bool
-
-
 class Bluez:
     """The Host (`ble_parts.py`) on BlueZ, over one connection to the system bus, made anew when it breaks."""
 
@@ -84,13 +75,13 @@ class Bluez:
 
     async def adapter(self) -> str:
         """See Host. Raises Unavailable `radio.none`, `radio.several`, `radio.blocked`, `radio.off`."""
-        chosen = self.chosen(await self.adapters())
-        self._name = chosen.name
-        if not chosen.powered:
+        adapter = chosen(await self.adapters(), self._wanted, self._root)
+        self._name = adapter.name
+        if not adapter.powered:
             await self._power(on=True)
             await asyncio.sleep(SETTLE_S)
         await self._register()
-        return chosen.name
+        return adapter.name
 
     async def bonded(self, address: str) -> bool:
         """See Host."""
@@ -136,19 +127,6 @@ class Bluez:
             with suppress(Exception):  # says again why the bus went, if it went by itself
                 await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
 
-    def chosen(self, found: list[AdapterInfo]) -> AdapterInfo:
-        """Return the one to use; raises Unavailable `radio.none`, `radio.blocked` or `radio.several`."""
-        named = ", ".join(f"{one.name} {one.address}" for one in found)
-        if self._wanted is not None:
-            found = [one for one in found if self._wanted in {one.name, one.address}]
-        if not found and (blocked := _blocked(self._root)):
-            raise Unavailable(blocked, code="radio.blocked")
-        if not found:
-            raise Unavailable(f"wanted: {self._wanted}, there: {named}", code="radio.none")
-        if len(found) > 1:
-            raise Unavailable(named, code="radio.several")
-        return found[0]
-
     @property
     def _path(self) -> str:
         return f"/org/bluez/{self._name or 'hci0'}"
@@ -163,8 +141,8 @@ class Bluez:
             except _NotNow:
                 await asyncio.sleep(SETTLE_S)
             except LinkError as fault:
-                if on and (blocked := _blocked(self._root)):
-                    raise Unavailable(blocked, code="radio.blocked") from fault
+                if on and (why := blocked(self._root)):
+                    raise Unavailable(why, code="radio.blocked") from fault
                 if on and fault.code == "radio.stuck":
                     raise Unavailable(fault.detail, code="radio.off") from fault
                 raise
@@ -266,16 +244,3 @@ _KINDS: Mapping[str, type[Unavailable]] = {
 
 async def _nobody(_address: str) -> int | None:
     return None
-
-
-def _blocked(root: Path) -> str:
-    """Return what blocks Bluetooth, as rfkill tells under *root*; empty where nothing does."""
-    for switch in sorted((root / "sys/class/rfkill").glob("rfkill*")):
-        with suppress(OSError):
-            kind, name, hard, soft = (
-                (switch / attribute).read_text(encoding="ascii").strip()
-                for attribute in ("type", "name", "hard", "soft")
-            )
-            if kind == "bluetooth" and "1" in {hard, soft}:
-                return f"{name}: {'a switch of the box' if hard == '1' else 'rfkill unblock bluetooth'}"
-    return ""

@@ -68,6 +68,8 @@ class Connector:
         try:
             if device.pairing != "none" and not bonded:
                 await self._pair(link)
+            if link.lost is not None:
+                raise link.lost
             if missing := link.lacks(device):
                 detail = f"{address} {found.advert.name} has no {', '.join(missing)}"
                 raise Unavailable(detail, code="ble.other_device")

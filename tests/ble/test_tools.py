@@ -46,6 +46,7 @@ async def pairing(here: Lab, what: Wish) -> list[str]:
 @leaping
 async def test_a_machine_is_paired_and_speaks_and_its_stanza_is_printed():
     async with lab() as here:
+        here.emulated.controller.strength = -60
         machine = await here.awake(secure="encrypted")
         telling(machine, RESULT)
         said = await pairing(here, wish(machine, stated=("pairing=just_works",)))

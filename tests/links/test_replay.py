@@ -166,7 +166,7 @@ def test_a_conversation_recorded_and_played_again_is_the_same() -> None:
             recorder = Recorder(Replay(transcript, orders, 3))  # noqa: B023
             told = driver_settings(driver, transcript.settings)  # noqa: B023
             with contextlib.suppress(Lost):
-                await conduct(driver, told, recorder, Written(recorder), orders)  # noqa: B023
+                await conduct(driver.under(told), told, recorder, Written(recorder), orders)  # noqa: B023
             return recorder.transcript("captured in a test", transcript.settings)  # noqa: B023
 
         with asyncio.Runner(loop_factory=LeapingLoop) as runner:

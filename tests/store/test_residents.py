@@ -1,4 +1,4 @@
-"""A resident is found by number only and never guessed; facts hold nobody's name or number."""
+"""A resident is found by number only and never guessed; no table holds anybody's name or number."""
 
 import itertools
 import sqlite3

@@ -19,7 +19,7 @@ from store.residents import Identifier, Unnamed
 
 PEOPLE = tuple(
     (f"试{n}", (Identifier("cn-id", f"11010118900101{n:04d}"), Identifier("health-record", f"3703-{n}")))
-    for n in range(5)
+    for n in range(3)
 )
 WHO = st.integers(0, len(PEOPLE) - 1)
 

@@ -5,7 +5,9 @@ import re
 
 from drivers import catalogue
 from gateway.config import DeviceConfig
-from gateway.links.ble_bluez import AdapterInfo, Bluez
+from gateway.links.ble_adapters import AdapterInfo
+from gateway.links.ble_adapters import chosen as choose
+from gateway.links.ble_bluez import Bluez
 from protocol.errors import LinkError
 from tools.checks.report import Box, Check, Fact, told
 
@@ -45,7 +47,7 @@ def adapter(box: Box) -> Check | None:
 async def _chosen(box: Box) -> AdapterInfo:
     bluez = Bluez(box.config.bluetooth.adapter, box.root)
     try:
-        return bluez.chosen(await bluez.adapters())
+        return choose(await bluez.adapters(), box.config.bluetooth.adapter, box.root)
     finally:
         await bluez.close()
 
