@@ -96,6 +96,16 @@ def play(
     return _Player(driver, transcript, chunks, noise, known).run()
 
 
+def play_noisy(driver: Driver, transcript: Transcript, noise: bytes) -> tuple[Played, bool]:
+    """Play with *noise* before every burst of the device; return what came of it, and whether it was all."""
+    player = _NoisyPlayer(driver, transcript, whole, b"", frozenset())
+    player.between = noise
+    try:
+        return player.run(), True
+    except (AssertionError, ProtocolError):
+        return player.played, False
+
+
 def play_cut(driver: Driver, transcript: Transcript, after: int) -> Played:
     """Play *transcript* until the device has sent *after* bytes; then it is silent, whatever is asked."""
     return _CutPlayer(driver, transcript, whole, b"", frozenset()).run_until(after)
@@ -235,6 +245,17 @@ class _Player:
 
     def sort(self, pieces: Iterable[Frame | Noise]) -> None:
         self.frames.extend(piece for piece in pieces if isinstance(piece, Frame))
+
+
+class _NoisyPlayer(_Player):
+    """A line with rubbish on it before everything the device says."""
+
+    between = b""
+
+    def turn(self, step: Listen, until: float | None) -> tuple[bool, Answer]:
+        if isinstance(self.turns[0], Heard):
+            self.noise = self.between
+        return super().turn(step, until)
 
 
 class _CutPlayer(_Player):
