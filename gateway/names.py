@@ -65,7 +65,7 @@ class Names:
 
         def change(tx: Transaction) -> str:
             first = tx.look_for_key().first
-            if wanted is not None and first is not None and first != wanted:
+            if wanted is not None and first != wanted:
                 raise RequestRefused(f"the first key here is {first}", code="vault.key_not_seen")
             return tx.change_key(operator, reason, over_lost=over_lost)
 

@@ -18,7 +18,7 @@ from store.migrations import migrate
 from store.queries import Queries
 from store.transaction import Head, Pen, Transaction
 from store.vault import Vault
-from store.writer import Writer, store_error
+from store.writer import BUSY_MS, Writer, store_error
 
 __all__ = ["Journal", "Transaction"]
 
@@ -156,7 +156,7 @@ def _sync_folder(folder: Path) -> None:
 
 def _ready(connection: sqlite3.Connection, path: Path, pen: Pen) -> tuple[Pen, Head]:
     """Set the connection up, read the settings back, bring the schema up to date, check the chain's end."""
-    connection.execute("PRAGMA busy_timeout = 5000")
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")

@@ -8,7 +8,7 @@ so that SQLite overwrites it where it lies. The cipher is loaded only when somet
 import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -67,7 +67,8 @@ class Ring:
 class Vault:
     """One journal's key file and what it opens; usable from any thread.
 
-    As long as the right key is missing it is looked for anew each time, so that a key put back works at once.
+    As long as the right key is missing it is looked for anew each time, so that a key put back works at once;
+    once it was read the file may go.
     """
 
     def __init__(self, key_file: Path | None) -> None:
@@ -83,9 +84,9 @@ class Vault:
         return found
 
     def look_again(self, connection: sqlite3.Connection) -> Ring:
-        """Read the key file anew and return what it holds now."""
-        self._ring = None
-        return self.ring(connection)
+        """Read the key file anew and return what is at hand now: a key once read stays so until the end."""
+        self._ring = self._read(connection)
+        return self._ring
 
     def begin(self, connection: sqlite3.Connection) -> Ring:
         """Give a journal that seals nothing yet its first key, making the key file where there is none.
@@ -123,18 +124,17 @@ class Vault:
 
     def _read(self, connection: sqlite3.Connection) -> Ring:
         current, public = _current(connection) or ("", b"")
-        empty = Ring({}, current, public)
-        if self._file is None:
-            return replace(empty, fault="vault.key_missing", detail="no key file is named")
-        try:
-            found = [Key.of(secret) for secret in keyring.read(self._file)]
-        except StoreError as missing:
-            return replace(empty, fault=missing.code, detail=missing.detail)
-        ring = Ring({key.id: key for key in found}, current, public, found[0].id)
-        if current in ring.keys:
-            return ring
-        detail = f"{self._file}: key {current} is not in it"
-        return replace(ring, fault="vault.key_foreign", detail=detail)
+        known = self._ring.keys if self._ring else {}
+        found, fault, detail = list[Key](), "vault.key_missing", "no key file is named"
+        if self._file is not None:
+            try:
+                found = [Key.of(secret) for secret in keyring.read(self._file)]
+                fault, detail = "vault.key_foreign", f"{self._file}: key {current} is not in it"
+            except StoreError as missing:
+                fault, detail = missing.code, missing.detail
+        at_hand = {**known, **{key.id: key for key in found}}
+        first = found[0].id if found else None
+        return Ring(at_hand, current, public, first, None if current in at_hand else fault, detail)
 
 
 def _current(connection: sqlite3.Connection) -> tuple[str, bytes] | None:

@@ -21,6 +21,10 @@ from store.transaction import Head, Pen, Transaction
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+BUSY_MS = 5000
+"""How long another program may hold the file before that is an error."""
+FORGET_MS = 100
+"""How long commands wait at most for readers to go when something is to be forgotten."""
 GROUP = 256
 """Commands in one commit at most, so that the first of them never waits long."""
 IDLE_S = 0.2
@@ -196,7 +200,9 @@ class Writer:
 
     def _forget(self) -> None:
         """Fold the WAL into the file and empty it; while somebody reads what is old, it is tried again."""
+        self._connection.execute(f"PRAGMA busy_timeout = {FORGET_MS}")
         self._forgetful = not self._checkpoint("TRUNCATE")
+        self._connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
 
     def _checkpoint(self, mode: str) -> bool:
         """Return whether all of the WAL is in the file."""

@@ -37,14 +37,16 @@ def rotate_key(key_file: Path | None, operator: str, path: Path | None, as_json:
     """Make a new key and seal all names with it; the old key is kept until that is done.
 
     The service goes on meanwhile. Cut off, run it again: it goes on where it was. A backup made before opens
-    with the old key only: make a new one afterwards.
+    with the old key only: make a new one afterwards. Where the key file was lost while the service runs, this
+    saves all names.
     """
     config = load(path)
     service = _ask(config, Ping())
     if service.fault is not None:
         raise RequestRefused(service.detail, code=service.fault)
     file = _file(config, service, key_file)
-    held = keyring.read(file)
+    like = None if service.credential else config.state
+    held = _held(file, like)
     if len(held) == 1:
         held = [keyring.new(), *held]
         keyring.replace(file, held)
@@ -75,13 +77,7 @@ def new_key(key_file: Path | None, operator: str, reason: str, path: Path | None
     if service.fault is None:
         raise RequestRefused("`journal rotate-key` changes it", code="vault.key_at_hand")
     file = _file(config, service, key_file)
-    try:
-        secret = keyring.read(file)[0]
-    except StoreError as missing:
-        if missing.code != "vault.key_missing":
-            raise
-        secret = keyring.make(file, None if service.credential else config.state)
-    wanted = Key.of(secret).id
+    wanted = Key.of(_held(file, None if service.credential else config.state)[0]).id
     answer = _ask(config, Renew(wanted=wanted, operator=operator, reason=reason, over_lost=True))
     told = {"key": answer.key, "key_file": str(file)}
     _tell(as_json, f"new names lie under key {answer.key} in {file}", told)
@@ -114,6 +110,16 @@ def _file(config: Config, service: Answer, named: Path | None) -> Path:
     if not service.credential and file.resolve() != Path(service.key_file).resolve():
         raise RequestRefused(f"the service reads {service.key_file}", code="vault.key_not_seen")
     return file
+
+
+def _held(file: Path, like: Path | None) -> list[bytes]:
+    """Return the keys in the file, which is made where there is none."""
+    try:
+        return keyring.read(file)
+    except StoreError as missing:
+        if missing.code != "vault.key_missing":
+            raise
+        return [keyring.make(file, like)]
 
 
 def _ask(config: Config, asked: Asked) -> Answer:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bleak import BleakClient, BleakScanner
+from bleak.args.bluez import BlueZScannerArgs
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
@@ -19,6 +20,9 @@ from gateway.links.ble_parts import Found, Passkey
 from gateway.links.ble_radio import Radio
 from protocol.errors import Unavailable
 
+WEAKEST_DBM = -127
+"""Filters nothing out; but without a filter BlueZ 5.82 keeps to itself who does not call itself discoverable,
+as many machines do not once they are bonded."""
 CONNECT_S = 20.0
 """Ours: from the first advertisement to a link whose services are known."""
 
@@ -44,7 +48,8 @@ class Central:
         def heard(device: BLEDevice, data: AdvertisementData) -> None:
             hear(Found(_advert(device, data), device))
 
-        scanner = BleakScanner(heard, backend=self._backend.scanner, bluez={"adapter": adapter})
+        bluez: BlueZScannerArgs = {"adapter": adapter, "filters": {"RSSI": WEAKEST_DBM}}
+        scanner = BleakScanner(heard, backend=self._backend.scanner, bluez=bluez)
         try:
             async with asyncio.timeout(CALL_S):
                 await scanner.start()

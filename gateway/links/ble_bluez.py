@@ -37,6 +37,8 @@ _NO_BLUEZ = {
     "org.freedesktop.DBus.Error.NameHasNoOwner",
     "org.freedesktop.DBus.Error.NoReply",
     "org.freedesktop.systemd1.NoSuchUnit",
+    "org.freedesktop.DBus.Error.Spawn.ChildExited",
+    "org.freedesktop.DBus.Error.Spawn.Failed",
 }
 _CODES = {
     **dict.fromkeys(_NO_BLUEZ, "radio.no_service"),

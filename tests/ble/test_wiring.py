@@ -8,6 +8,7 @@ import pytest
 
 from drivers.catalogue import Advertisement, Gatt
 from gateway.config import Config, load
+from gateway.links.ble_bluez import UNIT
 from gateway.links.opening import open_link
 from protocol.errors import ConfigError, Unavailable
 
@@ -99,3 +100,12 @@ def test_bleak_is_imported_only_where_a_device_needs_it(tmp_path, driver, port, 
         [sys.executable, "-c", PROGRAM, str(path)], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == said
+
+
+def test_the_service_s_user_may_use_bluetooth_and_restart_that_service_and_nothing_else():
+    systemd = Path(__file__).parents[2] / "systemd"
+    rule = (systemd / "50-checkup-gateway-bluetooth.rules").read_text()
+    for word in ("org.freedesktop.systemd1.manage-units", f'"{UNIT}"', '"restart"', '"checkup-gateway"'):
+        assert rule.count(word) == 1
+    assert "m checkup-gateway bluetooth" in (systemd / "checkup-gateway.sysusers").read_text().splitlines()
+    assert "Restart=on-failure" in (systemd / "bluetooth-restart.conf").read_text().splitlines()

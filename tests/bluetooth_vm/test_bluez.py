@@ -249,15 +249,18 @@ async def test_a_power_cycle_by_us_does_not_end_the_listening():
         await works(here, machine)
 
 
-async def test_a_scale_that_only_advertises():
+FLAGS = (AdvertisingData.FLAGS, b"\6")
+
+
+@pytest.mark.parametrize("flags", [(FLAGS,), ()], ids=["discoverable", "not discoverable"])
+async def test_a_scale_that_only_advertises(flags):
     async with box() as here:
         scale = await here.machine()
         link = here.radio.listen(scale.address, Advertisement(services=("181D",)))
         await scale.device.power_on()
-        for told in (b"\x22weight 1", b"\x22weight 2"):
+        for told in (b"weight 1", b"weight 2"):
             await scale.device.stop_advertising()
-            scale.device.advertising_data = bytes(
-                AdvertisingData([(AdvertisingData.SERVICE_DATA_16_BIT_UUID, b"\x1d\x18" + told)])
-            )
+            weight = (AdvertisingData.SERVICE_DATA_16_BIT_UUID, b"\x1d\x18" + told)
+            scale.device.advertising_data = bytes(AdvertisingData([*flags, weight]))
             await scale.device.start_advertising()
             assert await asyncio.wait_for(link.read(), 60) == told

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -250,6 +251,24 @@ def test_the_key_is_changed_while_the_journal_is_used_and_what_was_cut_off_goes_
     stolen.close()
 
 
+def test_a_key_file_lost_while_the_journal_is_open_loses_nobody(tmp_path):
+    journal = opened(tmp_path)
+    exam = do(journal, visit)
+    key_file(tmp_path).unlink()
+    assert do(journal, visit) != exam
+    keyring.make(key_file(tmp_path))
+    do(journal, lambda tx: tx.change_key("wang", "the stick broke"))
+    assert renew(journal) == 0
+    journal.close()
+    journal = opened(tmp_path)
+    assert journal.queries.resident(journal.queries.exam(exam).resident).name == NAME
+    assert do(journal, visit)
+    assert [json.loads(one)["body"]["lost"] for one in journal.queries.facts() if b"key_changed" in one] == [
+        False
+    ]
+    journal.close()
+
+
 def test_changing_the_key_twice_to_the_same_one_is_one_fact(tmp_path):
     journal = opened(tmp_path)
     rotated(tmp_path)
@@ -309,6 +328,28 @@ def test_an_erased_person_is_nobody_and_everything_else_stays(tmp_path):
 
 def close(tx, exam):
     tx.append(ExamClosed(exam=exam, operator="doctor"))
+
+
+def test_what_was_overwritten_leaves_the_wal_as_soon_as_nobody_reads_it(tmp_path):
+    journal = opened(tmp_path)
+    exam = do(journal, visit)
+    do(journal, lambda tx: close(tx, exam))
+    resident = journal.queries.exam(exam).resident
+    ((key, _),) = wrapped(tmp_path).values()
+    wal = tmp_path / "state" / "journal.db-wal"
+    reader = sqlite3.connect(tmp_path / "state/journal.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM facts").fetchone()
+    do(journal, lambda tx: tx.erase(resident, "wang", "why"))
+    assert key in wal.read_bytes()
+    do(journal, heard)
+    reader.close()
+    deadline = time.monotonic() + 30
+    while wal.stat().st_size:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert key not in (tmp_path / "state/journal.db").read_bytes()
+    journal.close()
 
 
 def test_what_was_erased_stays_erased_with_every_key_there_ever_was(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from drivers import catalogue
 from drivers.catalogue import Hid, Serial
 from gateway.config import Config
+from gateway.keys import CREDENTIAL, key_file
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNIT = SYSTEMD / "checkup-gateway.service"
@@ -88,6 +89,16 @@ def test_no_secret_stands_in_the_unit():
     assert not re.search(
         r"(?im)^(Environment|SetCredential)\S*(token|password|secret)\S*=(?!%d)", UNIT.read_text()
     )
+
+
+def test_what_the_service_leaves_on_the_disk_names_nobody():
+    """No core dump, nothing on a swap disk; the key in a folder of its own beside the journal's."""
+    unit = settings()
+    assert (unit["LimitCORE"], unit["MemorySwapMax"]) == (["0"], ["0"])
+    folders = [Path("/var/lib") / name for name in unit["StateDirectory"]]
+    assert (unit["StateDirectoryMode"], unit["UMask"]) == (["0700"], ["0077"])
+    assert folders == [Config().state, key_file(Config(), {}).parent]
+    assert f"#LoadCredential={CREDENTIAL}:" in UNIT.read_text()
 
 
 def test_sysusers_makes_a_user_that_may_open_serial_ports(root):
