@@ -30,6 +30,8 @@ from protocol.errors import Unavailable
 from protocol.framing import BySource, Frame, Framer, Noise
 from protocol.readings import Event, Reading
 
+TURN_S = 0.005
+"""So long a device whose frames wait may keep the loop; then the others have their turn."""
 GAP_S = 1.0
 """After so long without a byte, what the framer holds stays as it is: a false start, a line without end."""
 
@@ -132,6 +134,7 @@ class _Ear:
         self._pieces: deque[Frame | Noise] = deque()
         self._loop = asyncio.get_running_loop()
         self._sent_at = self._loop.time()
+        self._turn_at = self._sent_at
         self._quiet_at: float | None = None
         self._chunk = self._read()
 
@@ -146,10 +149,18 @@ class _Ear:
         bound = None if step.within is None else self._sent_at + step.within
         if bound is not None and self._loop.time() >= bound:
             return None
+        if self._pieces:
+            await self._let_others()
         if (frame := self._next_frame()) is not None:
             return frame
         alone = None if step.timeout is None else self._loop.time() + step.timeout
         return await self._wait(_earliest(alone, bound), orders=step.orders)
+
+    async def _let_others(self) -> None:
+        """Give the loop back for a moment where this device has kept it for long."""
+        if self._loop.time() - self._turn_at > TURN_S:
+            await asyncio.sleep(0)
+            self._turn_at = self._loop.time()
 
     async def close(self) -> None:
         """Stop listening; what was heard and not asked for is told as noise."""
@@ -182,6 +193,7 @@ class _Ear:
         awaited = {self._chunk} if ordered is None else {self._chunk, ordered}
         patience = None if until is None else max(0.0, until - self._loop.time())
         await asyncio.wait(awaited, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        self._turn_at = self._loop.time()
 
     def _take(self) -> None:
         """Cut what has arrived; where nothing has for long enough, cut what is held."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from drivers.catalogue import Driver, Serial, frame_by_frame
 from drivers.dialogue import Answer, Dialogue, Listen, Observe, Order, Report, Send, Step, listen
+from gateway import conductor
 from gateway.conductor import GAP_S, conduct
 from gateway.links.replay import LeapingLoop
 from protocol.checks import sum8
@@ -450,3 +451,30 @@ def test_settings_reach_the_dialogue() -> None:
         assert got == [{"download": False}]
 
     in_own_time(work())
+
+
+def test_a_device_that_says_much_at_once_lets_the_others_have_their_turn(monkeypatch) -> None:
+    monkeypatch.setattr(conductor, "TURN_S", -1.0)  # in this loop's time, work takes none
+    frames, turns = 1000, list[int]()
+
+    def talk() -> Dialogue:
+        for _ in range(frames):
+            said = yield from listen(None)
+            yield Observe(Notice(said.data.decode()))
+
+    async def work() -> None:
+        line, sink = Line(), Kept()
+
+        async def other() -> None:
+            while len(sink.told) < frames:
+                turns.append(len(sink.told))
+                await asyncio.sleep(0)
+            turns.append(frames)
+
+        line.says(b"x\r\n" * frames)
+        beside = asyncio.create_task(other())
+        await conduct(driver(talk()), {}, line, sink, no_orders())
+        await beside
+
+    in_own_time(work())
+    assert max(after - before for before, after in itertools.pairwise(turns)) < 10

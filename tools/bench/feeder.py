@@ -10,21 +10,28 @@ import os
 import select
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from drivers.catalogue import Serial, every
 from protocol import transcript
 from tools.fuzz import TRANSCRIPTS
 from tools.terminal import Terminal
 
-ROUNDS = {
-    "omron_hbp": ("omron_hbp-bp_line", 4),
-    "gtech_gl": ("gtech_gl-line", 4),
-    "scale_st_gs": ("scale_st_gs-stream", 2),
-    "pm6750": ("pm6750-idle", 4),
-    "lepu_vx": ("lepu_vx-measurement", 2),
+STREAM_TIMES = 200
+ROUNDS: dict[str, tuple[tuple[str, ...], int]] = {
+    "omron_hbp": (("omron_hbp-bp_line",), 4),
+    "gtech_gl": (("gtech_gl-line",), 4),
+    "scale_st_gs": (("scale_st_gs-stream",), 2),
+    "pm6750": (("pm6750-idle",), 4),
+    "lepu_vx": (("lepu_vx-measurement", *["lepu_vx-finger_and_probe"] * STREAM_TIMES), 2),
 }
-"""By driver: the transcript that is said again and again, and on how many ports."""
+"""By driver: the transcripts that are said again and again, and on how many ports.
+
+The last one's line is so fast that a measurement alone, again and again, would be two hundred a second of one
+machine: between two it sends curves and vital signs.
+"""
 STEP_S = 0.01
 BITS = 10
 """On the line for a byte: start, eight, stop."""
@@ -67,8 +74,13 @@ class Talker:
                 return
 
 
-def heard(stem: str) -> bytes:
-    """Return all that the device says in a transcript."""
+def heard(stems: Sequence[str]) -> bytes:
+    """Return all that the device says in these transcripts, one after the other."""
+    return b"".join(map(_heard, stems))
+
+
+@cache
+def _heard(stem: str) -> bytes:
     turns = transcript.parse((TRANSCRIPTS / f"{stem}.txt").read_text(encoding="utf-8")).turns
     return b"".join(turn.data for turn in turns if isinstance(turn, transcript.Heard))
 
@@ -76,13 +88,13 @@ def heard(stem: str) -> bytes:
 def talkers() -> list[Talker]:
     """Return every machine, its terminal plugged in."""
     found = []
-    for name, (stem, ports) in ROUNDS.items():
+    for name, (stems, ports) in ROUNDS.items():
         link = every()[name].link
         assert isinstance(link, Serial)
         for _ in range(ports):
             terminal = Terminal(None)
             terminal.plug()
-            found.append(Talker(name, terminal, heard(stem), link.baudrate / BITS))
+            found.append(Talker(name, terminal, heard(stems), link.baudrate / BITS))
     return found
 
 
