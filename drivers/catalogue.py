@@ -165,19 +165,40 @@ def frame_by_frame(decode_one: Callable[[bytes], Iterable[Reading | Event]]) -> 
     return decode
 
 
-@cache
 def every() -> Mapping[str, Driver]:
-    """Return every driver by name: the files beside this one and installed plug-ins, sorted.
+    """Return every driver by name: the files beside this one and installed plug-ins, sorted."""
+    return _loaded()[0]
 
-    Raises ValueError where two carry the same name.
+
+def left_out() -> Mapping[str, str]:
+    """Return the drivers that could not be loaded, by file or plug-in, each with what went wrong.
+
+    The others work all the same: somebody's plug-in must not stop the machines of a clinic.
     """
-    found = [
-        driver
-        for module in iter_modules(drivers.__path__, f"{drivers.__name__}.")
-        if isinstance(driver := getattr(import_module(module.name), "DRIVER", None), Driver)
-    ]
-    found += [driver for point in entry_points(group=PLUGINS) if isinstance(driver := point.load(), Driver)]
-    by_name = {driver.name: driver for driver in sorted(found, key=lambda driver: driver.name)}
-    if len(by_name) != len(found):
-        raise ValueError("two drivers carry the same name")
-    return by_name
+    return _loaded()[1]
+
+
+@cache
+def _loaded() -> tuple[Mapping[str, Driver], Mapping[str, str]]:
+    found, failed = dict[str, Driver](), dict[str, str]()
+    for origin, load in (*_files(), *_plug_ins()):
+        try:
+            driver = load()
+        except Exception as wrong:  # whatever somebody's file raises
+            failed[origin] = f"{type(wrong).__name__}: {wrong}"
+            continue
+        if isinstance(driver, Driver) and driver.name in found:
+            failed[origin] = f"a driver named {driver.name} is there already"
+        elif isinstance(driver, Driver):
+            found[driver.name] = driver
+    return dict(sorted(found.items())), failed
+
+
+def _files() -> Iterator[tuple[str, Callable[[], object]]]:
+    for module in iter_modules(drivers.__path__, f"{drivers.__name__}."):
+        yield module.name, lambda name=module.name: getattr(import_module(name), "DRIVER", None)  # type: ignore[misc]
+
+
+def _plug_ins() -> Iterator[tuple[str, Callable[[], object]]]:
+    for point in entry_points(group=PLUGINS):
+        yield f"{point.name} ({point.value})", point.load

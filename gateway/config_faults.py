@@ -8,7 +8,7 @@ from typing import get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from drivers.catalogue import Driver
+from drivers.catalogue import Driver, left_out
 
 Scalar = str | int | bool
 _SCALARS = {"str", "int", "bool"}
@@ -49,7 +49,9 @@ def in_device(name: str, port: str, settings: Mapping[str, Scalar], known: Mappi
     """Return what is wrong with a device's driver *name*, its *port* and its *settings*, one text a key."""
     driver = known.get(name)
     if driver is None:
-        return [f'driver: no driver "{name}"{meant(name, known)}; there are: {", ".join(known) or "none"}']
+        there = f"there are: {', '.join(known) or 'none'}"
+        broken = "".join(f"; {origin} could not be loaded ({why})" for origin, why in left_out().items())
+        return [f'driver: no driver "{name}"{meant(name, known)}; {there}{broken}']
     if driver.bluetooth and not port.startswith("ble:"):
         return ["port: this machine speaks Bluetooth; its port is ble:AA:BB:CC:DD:EE:FF"]
     if port.startswith("ble:") and not driver.bluetooth:

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from drivers.catalogue import Advertisement, AnyLink, Driver, Gatt, Hid, Serial, every
+from drivers.catalogue import Advertisement, AnyLink, Driver, Gatt, Hid, Serial, every, left_out
 from tools.forms import Json
 
 GRADES = {
@@ -163,9 +163,11 @@ def _toml(value: str | int | bool) -> str:
 @click.option("--json", "as_json", is_flag=True, help="One JSON list.")
 @click.option("--markdown", is_flag=True, help="The page docs/devices.md.")
 def drivers(as_json: bool, markdown: bool) -> None:
-    """List every driver and what is known about it."""
+    """List every driver and what is known about it; what could not be loaded is told on stderr."""
     if as_json and markdown:
         raise click.UsageError("--json and --markdown are two different outputs")
+    for origin, why in left_out().items():
+        click.echo(f"left out: {origin} could not be loaded ({why})", err=True)
     if as_json:
         click.echo(json.dumps([driver_json(driver) for driver in every().values()], ensure_ascii=False))
     elif markdown:

@@ -62,6 +62,9 @@ def _doubts(config: Config) -> Iterator[tuple[str, str, str, str]]:
     if config.fhir and config.gateway == UNCHANGED_NAME:
         means = f"Two boxes called {UNCHANGED_NAME} give different measurements the same id at the centre."
         yield "gateway_name", means, "Give this box its own name in the key gateway.", ""
+    for origin, why in catalogue.left_out().items():
+        means = f"The driver {origin} could not be loaded ({why}); all others work."
+        yield "driver_left_out", means, "Update or uninstall it.", "checkup-gateway drivers"
     for device in config.devices:
         if catalogue.every()[device.driver].experimental:
             means = f"{device.name}: one source only speaks of this protocol, so its values may be wrong."
