@@ -91,7 +91,7 @@ class _Monitor:
         if order.name == STOP_ORDER:
             yield from self._stop()
         elif self.underway:
-            yield Observe(Notice("bptru_bpm200.already_measuring"))
+            yield Observe(Notice("nibp.already_measuring"))
         elif not wanted.isdecimal() or not (yield from self._start(int(wanted))):
             yield Observe(Notice("bptru_bpm200.not_started", {"cycle": wanted}, fault=True))
 

@@ -102,7 +102,7 @@ class _Board:
                 self.left.clear()
                 self.asked, self.limit, self.stopping = None, ANSWER, True
         elif order.name == START_ORDER and (self.measuring or self.limit is not None):
-            yield Observe(Notice("lepu_vx.already_measuring"))
+            yield Observe(Notice("nibp.already_measuring"))
         elif order.name == START_ORDER:
             yield from self._start(order)
 

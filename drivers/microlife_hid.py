@@ -112,7 +112,7 @@ class _Monitor:
                 reason = "stopped_by_host"
                 break
             else:
-                yield Observe(Notice("microlife_hid.already_measuring"))
+                yield Observe(Notice("nibp.already_measuring"))
         yield Send(self.packed(command(STOP)))
         if not heard:
             raise NoAnswer("no word since the order to measure")

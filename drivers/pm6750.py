@@ -126,7 +126,7 @@ def _obey(order: Order, settings: Settings, cuff: _Cuff) -> Generator[Step, Answ
         if cuff.limit is not None:
             cuff.limit, cuff.at_limit = STOP_ANSWER, "stopped_by_host"
     elif order.name == START_ORDER and (cuff.underway or cuff.limit is not None):
-        yield Observe(Notice("pm6750.already_measuring"))
+        yield Observe(Notice("nibp.already_measuring"))
     elif order.name == START_ORDER:
         yield from _start(order, settings, cuff)
 
