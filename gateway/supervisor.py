@@ -6,7 +6,7 @@ exception that ends a station is cancellation.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from gateway.conductor import conduct
 from gateway.config import DeviceConfig
 from gateway.freshness import Arrival, measured
 from gateway.links.hotplug import Hotplug
-from gateway.links.opening import open_link
+from gateway.links.opening import Opener, open_link
 from gateway.receiving import Contact, receive
 from gateway.service import DeviceCondition, DeviceState
 from protocol.errors import (
@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 
 PERSONAL_DETAIL = PERSONAL | {"fields"}
 """What a notice tells on the technician's screen and the journal keeps in the raw frame only."""
+REMEMBERED = 1000
+"""Of so many events of a device its frames are known after a restart."""
 NOT_UNDERSTOOD = 16
 """So many bytes without one frame among them: wrong baud rate or the wrong device."""
 
@@ -73,6 +75,7 @@ class Surroundings:
     recognise: Callable[[str, CardRead], Awaitable[str | None]] = no_exam
     radio: "Radio | None" = None
     """None where no device speaks Bluetooth."""
+    open_link: Opener = open_link
 
 
 class Station:
@@ -95,6 +98,8 @@ class Station:
         self._serial: str | None = None
         """As the device told it at this contact; another one may hang on the cable next time."""
         self._identity: dict[str, str] = {}
+        self._kept: set[tuple[str, str]] | None = None
+        """Code and frame of what was kept as an event; None until somebody asks."""
         self._state = DeviceState(
             name=config.name,
             driver=driver.name,
@@ -165,7 +170,8 @@ class Station:
 
     async def _converse(self) -> None:
         self._asleep()
-        link = await open_link(self.config.port, self.driver.link, self.config, self._shared.radio)
+        shared = self._shared
+        link = await shared.open_link(self.config.port, self.driver.link, self.config, shared.radio)
         self._drop_orders()
         self._serial, self._offset, self._began, self._unframed = None, None, None, 0
         try:
@@ -246,12 +252,22 @@ class Station:
                 await self._write("clock.read", _coincident(device_time, self._offset, evidence))
             case Notice(code, detail, fault, evidence):
                 if evidence:
-                    kept = {name: said for name, said in detail.items() if name not in PERSONAL_DETAIL}
-                    await self._write(code, {**kept, "frame": evidence.hex()})
+                    await self._keep(code, detail, evidence.hex())
                 self._noticed(code, fault=fault)
             case CardRead():
                 await self._recognised(event)
         self._set(last_heard=_iso(now))
+
+    async def _keep(self, code: str, detail: Mapping[str, str], frame: str) -> None:
+        """Keep a result without a measure of ours, once: a memory tells it again at every contact."""
+        if self._kept is None:
+            queries = self._shared.journal.queries
+            before = await asyncio.to_thread(queries.device_events, self.config.name, REMEMBERED)
+            self._kept = {(event.code, event.detail.get("frame", "")) for event in before}
+        if (code, frame) not in self._kept:
+            shown = {name: said for name, said in detail.items() if name not in PERSONAL_DETAIL}
+            await self._write(code, {**shown, "frame": frame})
+            self._kept.add((code, frame))
 
     async def _identified(self, told: dict[str, str]) -> None:
         """Keep what the device says it is, once until it says something else."""

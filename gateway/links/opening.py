@@ -1,5 +1,6 @@
 """Opens what a driver needs: a serial line, a HID device, or a Bluetooth device through the radio."""
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from drivers.catalogue import Advertisement, AnyLink, Gatt, Hid
@@ -11,6 +12,8 @@ from protocol.errors import Unavailable
 if TYPE_CHECKING:
     from gateway.links.ble_radio import Radio
 
+Opener = Callable[[str, AnyLink, Overrides | None, "Radio | None"], Awaitable[Link]]
+"""Opens a port as a device needs it, as `open_link` does."""
 BLUETOOTH = "ble:"
 """Begins the port of a Bluetooth device; its address follows."""
 

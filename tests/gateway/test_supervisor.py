@@ -4,18 +4,22 @@ import asyncio
 import os
 import tty
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from drivers import catalogue
+from drivers.catalogue import frame_by_frame
 from drivers.dialogue import Order
+from drivers.push import push
 from gateway.clock import Clock
 from gateway.config import DeviceConfig
 from gateway.links.hotplug import Hotplug
 from gateway.supervisor import Station, Surroundings
 from protocol.errors import RequestRefused
+from protocol.readings import Notice
 from store.journal import Journal
 
 LINE = b"2026,07,11,09,05,12345678901234567890,0,%03d,080,072,0\r\n"
@@ -153,3 +157,33 @@ async def test_an_order_is_taken_only_while_the_port_is_open(tmp_path: Path, jou
     with pytest.raises(RequestRefused) as refused:
         station.order(Order("start_blood_pressure"))
     assert refused.value.code == "order.not_now"
+
+
+async def test_a_result_without_a_measure_of_ours_is_kept_once(tmp_path: Path, journal: Journal) -> None:
+    told = Notice("glucose_meter.other_kind", {"kind": "ketone"}, evidence=b"ketone 0.3")
+    heard = list[bytes]()
+
+    def said(frame: bytes) -> list[Notice]:
+        heard.append(frame)
+        return [told]
+
+    decode = frame_by_frame(said)
+    driver = replace(catalogue.every()["omron_hbp"], decode=decode, talk=push(decode))
+    port = Port(tmp_path / "port")
+    shared = Surroundings(journal, Clock(), Hotplug(), ZoneInfo("Asia/Shanghai"), lambda: None)
+    config = DeviceConfig(name="bp-1", driver="omron_hbp", port=str(port.link))
+
+    def kept() -> list[str]:
+        return [one.code for one in journal.queries.device_events("bp-1") if one.code == told.code]
+
+    for _start in range(2):
+        station = Station(config, driver, shared)
+        running = asyncio.create_task(station.run())
+        await until(lambda one=station: one.state.condition == "waiting")
+        heard.clear()
+        port.say(b"K\r\n" * 3)
+        await until(lambda: len(heard) == 3)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    port.unplug()
+    assert kept() == [told.code]
