@@ -55,13 +55,13 @@ class AnswerFramer(Held):
         if not held.startswith(STX):
             one = self._take(1)
             return Frame(one) if one.isdigit() else Noise(one, "" if one in b"\r\n" else "no frame start")
-        begun_again, end = held.find(STX, 1), held.find(ETX)
+        begun_again, end = held.find(STX, 1, LONGEST), held.find(ETX, 0, LONGEST)
         if begun_again > 0 and not 0 < end < begun_again:
             return Noise(self._take(begun_again), "no frame end")
         if end > 0:
             whole = self._take(end + 1)
             return Frame(whole) if _checked(whole) else Noise(whole, "check failed")
-        return Noise(self._take(len(held)), "frame too long") if len(held) > LONGEST else None
+        return Noise(self._take(LONGEST), "frame too long") if len(held) > LONGEST else None
 
 
 def _checked(frame: bytes) -> bool:
