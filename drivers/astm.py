@@ -12,6 +12,7 @@ from drivers.catalogue import Decoded, Driver, Refusal, Serial
 from drivers.dialogue import Answer, Dialogue, Listen, Observe, Send, Settings, Step
 from drivers.push import pass_on
 from protocol.astm import ACK, ENQ, EOT, NAK, STX, AstmFramer, Receiver, Record
+from protocol.astm_nameless import redact
 from protocol.astm_records import Results
 from protocol.errors import MalformedValue
 from protocol.framing import Frame
@@ -171,5 +172,5 @@ DRIVER = Driver(
         "the framing of the bioMerieux miniVIDAS and of Spotchem without a sum: refused",
     ),
     settings={"glucose_tests": "glucose"},
-    names_people=True,
+    redact=redact,
 )

@@ -134,6 +134,8 @@ class Driver:
     Always true: as many bytes as before, a frame to the framer again, decoded to the same but for the person,
     and blanking a second time changes nothing. None: nothing names a person, or `names_people` says it may.
     """
+    secret_settings: tuple[str, ...] = ()
+    """Settings, bytes in hex, with which anybody could open the device: no recording holds them."""
     names_people: bool = False
     """A frame may name a person, and there is no `redact`: recorded only where that is asked for."""
 
@@ -146,6 +148,15 @@ class Driver:
     def bluetooth(self) -> bool:
         """Say whether the device is a Bluetooth one: what it sends are values, each from a source."""
         return isinstance(self.link, Gatt | Advertisement)
+
+    def stated(self, settings: Settings, port: str) -> Settings:
+        """Return all settings at *port*, *settings* over the defaults.
+
+        A Bluetooth machine's address is its port's: an empty `mac` is filled in from `ble:AA:BB:CC:DD:EE:FF`.
+        """
+        every = {**self.settings, **settings}
+        here = {"mac": port.removeprefix("ble:")} if every.get("mac") == "" and self.bluetooth else {}
+        return {**every, **here}
 
     def under(self, settings: Settings) -> "Driver":
         """Return the driver as *settings* (all of them) make it; ValueError where they fit no model."""

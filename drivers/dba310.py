@@ -37,6 +37,9 @@ CONTEXT = ("age", "tbw", "pro", "mus", "min", "ffm", "fat", "vfa", "whr", "smm",
 """Passed on under the machine's own names: their units are not stated."""
 FIRST = frozenset({"id", "date"})
 """What the lines of a result begin with."""
+WORDS = frozenset({"ok", "over", "measing"})
+HARMLESS = frozenset({*VALUES, *CONTEXT, "date", "gen", "stp", "err", "ra50k", "rl50k"})
+"""What may stay in a recording; its text must be of figures."""
 NAMED_BY = ("date", "wei", "pbf", "bmr", "ra50k", "rl50k")
 """Two results in which all of these are equal are one."""
 BMI_APART = Decimal("0.3")
@@ -113,6 +116,21 @@ def _result(told: Said, evidence: tuple[bytes, ...]) -> Iterator[Reading | Event
         context=context,
         record=" ".join(told.get(name, "") for name in NAMED_BY) if told.get("date") else None,
     )
+
+
+def redact(frame: bytes) -> bytes:
+    """Return *frame* with `-` for what a person typed, and for all that is not known to name nobody."""
+    line = frame.strip(b"\r\n \0")
+    begin = frame.index(line)
+    text = line.decode("latin-1")
+    if text in WORDS or IDENTITY_LINE.fullmatch(text):
+        return frame
+    name, equals, said = text.partition("=")
+    if name.strip("* ") not in HARMLESS or not re.fullmatch("[-0-9 .:/;]*", said):
+        said = re.sub("[^;]", "-", said)
+    if not equals or not re.fullmatch(r"\*?[a-z0-9]{1,12} ?", name):
+        name, equals, said = "-" * len(text), "", ""
+    return frame[:begin] + f"{name}{equals}{said}".encode("latin-1") + frame[begin + len(line) :]
 
 
 def talk(_settings: Settings) -> Dialogue:
@@ -207,5 +225,5 @@ DRIVER = Driver(
         "the exact form of the answer to *err?",
     ),
     orders=(START_ORDER,),
-    names_people=True,
+    redact=redact,
 )

@@ -1,8 +1,8 @@
 """Eufy Smart Scale P2 and P2 Pro (T9148, T9149).
 
 Service FFF0: weights are told on FFF2 once host and scale have shown each other on FFF1 and FFF4 that they
-know the scale's address, which is set as `mac`. QN, Koogeek and Vitafit use the same numbers: the name and a
-whole frame say that it is this scale. Nothing is written into it. The frames are in `protocol/eufy.py`.
+know the scale's address (`mac`, else the port's). QN, Koogeek and Vitafit use the same numbers: name and
+a whole frame say that it is this scale. Nothing is written into it. The frames are in `protocol/eufy.py`.
 """
 
 from collections.abc import Generator, Iterable

@@ -142,7 +142,6 @@ DRIVER = Driver(
         "what an empty memory looks like: it is not asked for where the meter says it has no records",
         "whether the meter stops at XOFF, as one source sets its line",
         "what the other bits of a record's status mean: they go along in the context",
-        "the FreeStyle Lite (command mem): its records are laid out otherwise, so it is not read",
     ),
     orders=("read_records", "set_clock"),
     machine_range={Measure.GLUCOSE: freestyle.SHOWN},

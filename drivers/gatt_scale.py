@@ -9,6 +9,8 @@ from protocol.gatt.user_data import CONTROL_POINT, consent
 
 QUIET = 8.0
 """Seconds of silence after the last result: a composition may follow a weight (ble/scales_vendor.md)."""
+ONLY_ADVERTISE = ("MI_SCALE", "MIBFS", "MIBCS")
+"""Names of Xiaomi's scales, which offer these services and tell nothing to who connects."""
 NOBODY = -1
 SCALE_SETTINGS: Mapping[str, str | int | bool] = {"user": NOBODY, "consent": 0, **SETTINGS}
 """`user` and `consent` log in at a scale that tells nothing else; a person chose both at the scale."""

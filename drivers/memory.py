@@ -13,13 +13,18 @@ from protocol.readings import Reading
 
 Fetched = Generator[Step, Answer, Sequence[Decoded] | None]
 """Reads one record and returns what it says; None where the device gave no good answer."""
+Settled = Generator[Step, Answer, bool]
+"""Says whether the memory holds as many records as before."""
 
 
-def download(fetch: Callable[[int], Fetched], count: int) -> Generator[Step, Answer, bool]:
+def download(
+    fetch: Callable[[int], Fetched], count: int, settled: Callable[[], Settled] | None = None
+) -> Generator[Step, Answer, bool]:
     """Read the records 0 (newest) to *count* - 1 up to the first known one and pass the new ones on.
 
     Returns False, with nothing passed on, where one could not be read: the device keeps them, and the next
-    contact begins again.
+    contact begins again. So it does where `settled`, asked after a walk to the end, says no: a test made
+    meanwhile has moved the oldest record out of the walk, and nobody would look for it again.
     """
     new: list[Sequence[Decoded]] = []
     for index in range(count):
@@ -29,6 +34,9 @@ def download(fetch: Callable[[int], Fetched], count: int) -> Generator[Step, Ans
         if (yield from _known(said)):
             break
         new.append(said)
+    else:
+        if new and settled is not None and not (yield from settled()):
+            return False
     for said in reversed(new):
         yield from pass_on(said)
     return True

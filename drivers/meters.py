@@ -123,6 +123,11 @@ class Told:
         return False
 
 
+def newest_first(said: Iterable[Decoded]) -> list[Decoded]:
+    """Return what a memory says by the machine's own times, no source stating their order."""
+    return sorted(said, key=lambda item: getattr(item, "device_time", datetime.min), reverse=True)  # noqa: DTZ901
+
+
 def without_results(decode: Decode) -> Decode:
     """Return *decode* for what nobody asked for: all it gives but results.
 

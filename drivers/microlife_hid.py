@@ -9,13 +9,12 @@ such a result comes without any check, so only what follows an order is taken fo
 owner's name are never set here: the two known programs disagree how. The messages: `protocol/microlife.py`.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from datetime import datetime
 
-from drivers.catalogue import Decoded, Driver, Hid, Serial, frame_by_frame
+from drivers.catalogue import Driver, Hid, Serial, frame_by_frame
 from drivers.dialogue import Answer, Dialogue, Listen, Observe, Order, Report, Send, Settings, Step
-from drivers.meters import Told
+from drivers.meters import Told, newest_first
 from drivers.push import pass_on
 from protocol import microlife
 from protocol.errors import NoAnswer
@@ -94,7 +93,7 @@ class _Monitor:
         if memory is None:
             yield Observe(Notice("microlife_hid.records_incomplete", fault=True))
         else:
-            yield from told.news(_newest_first(list(decode([memory]))))
+            yield from told.news(newest_first(decode([memory])))
 
     def measure(self) -> Part:
         """Start, and report what comes of it; a stop, or nothing for too long, ends it without a value."""
@@ -117,11 +116,6 @@ class _Monitor:
         if not heard:
             raise NoAnswer("no word since the order to measure")
         yield Report(Reading(Kind.BLOOD_PRESSURE, {}, (heard,), failed=reason))
-
-
-def _newest_first(said: Sequence[Decoded]) -> list[Decoded]:
-    """Return what a memory says by the monitor's own times: no source states the order of its records."""
-    return sorted(said, key=lambda item: getattr(item, "device_time", datetime.min), reverse=True)  # noqa: DTZ901
 
 
 def _told(frame: Frame) -> Generator[Step, Answer, bool]:
@@ -163,5 +157,5 @@ DRIVER = Driver(
     orders=(START_ORDER, STOP_ORDER, "read_records"),
     settings={"cable": "hid", "download": True},
     shaped=_shaped,
-    names_people=True,
+    redact=microlife.redact,
 )

@@ -166,5 +166,6 @@ DRIVER = Driver(
     ),
     orders=("pair",),
     settings={"model": "", "key": ""},
+    secret_settings=("key",),
     shaped=_shaped,
 )

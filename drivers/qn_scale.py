@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from drivers.catalogue import Decode, Decoded, Driver, Gatt, Refusal
-from drivers.dialogue import Answer, Dialogue, Listen, Observe, Order, Settings, Step, Subscribe, Write
-from drivers.weighing import HOLD, IDLE, Plate
+from drivers.dialogue import Answer, Dialogue, Observe, Order, Settings, Step, Subscribe, Write
+from drivers.weighing import Plate, next_word
 from protocol import qn
 from protocol.errors import MalformedValue, NoAnswer
 from protocol.framing import Frame, ValueFramer
@@ -45,7 +45,7 @@ def talk(settings: Settings) -> Dialogue:
     scale = _Scale(notify, int(settings["divisor"]))
     plate = Plate(waits=True)
     while True:
-        answer = yield Listen(timeout=HOLD if plate.held else IDLE, orders=True)
+        answer = yield from next_word(plate, orders=True)
         if isinstance(answer, Order):
             yield from scale.set_clock(answer.arguments.get("time", ""))
         elif isinstance(answer, Frame):

@@ -12,7 +12,7 @@ from dataclasses import replace
 from drivers.catalogue import Decode, Decoded, Driver, Gatt
 from drivers.dialogue import Dialogue, Settings
 from drivers.gatt_contact import Contact, by_characteristic, one, shaping
-from drivers.gatt_scale import QUIET, SCALE_SETTINGS, listened_to, login
+from drivers.gatt_scale import ONLY_ADVERTISE, QUIET, SCALE_SETTINGS, listened_to, login
 from protocol.framing import Frame, ValueFramer
 from protocol.gatt import body_composition as service
 from protocol.gatt import user_data, weight_scale
@@ -86,7 +86,9 @@ DRIVER = Driver(
     title="Body-composition scale of the standard Bluetooth service",
     models=("Beurer BF720, BF788, BF500, BF950, BF105", "A&D UC-421BLE", "Renpho ES-WBE28 (weight)"),
     kinds=(Kind.BODY_COMPOSITION, Kind.BODY_SIZE),
-    link=Gatt((service.MEASUREMENT,), default=service.MEASUREMENT, services=("181B",)),
+    link=Gatt(
+        (service.MEASUREMENT,), default=service.MEASUREMENT, services=("181B",), not_names=ONLY_ADVERTISE
+    ),
     framer=ValueFramer,
     decode=DECODINGS["sig"],
     talk=conversation(DECODINGS["sig"]),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from drivers.catalogue import Decode, Driver, Gatt
 from drivers.dialogue import Dialogue, Settings
 from drivers.gatt_contact import Contact, by_characteristic, one, shaping
-from drivers.gatt_scale import QUIET, SCALE_SETTINGS, listened_to, login
+from drivers.gatt_scale import ONLY_ADVERTISE, QUIET, SCALE_SETTINGS, listened_to, login
 from protocol.framing import ValueFramer
 from protocol.gatt import user_data
 from protocol.gatt import weight_scale as service
@@ -55,6 +55,7 @@ DRIVER = Driver(
         default=service.MEASUREMENT,
         services=("181D",),
         names=("A&D_UC-352BLE", "UC-421BLE"),
+        not_names=ONLY_ADVERTISE,
     ),
     framer=ValueFramer,
     decode=DECODINGS["sig"],

@@ -132,5 +132,5 @@ DRIVER = Driver(
     orders=(START_ORDER,),
     settings={"model": ""},
     shaped=shaped,
-    names_people=True,
+    redact=tanita.redact,
 )

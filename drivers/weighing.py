@@ -12,6 +12,7 @@ from decimal import Decimal
 from drivers.catalogue import Decode, Decoded
 from drivers.dialogue import Answer, Listen, Observe, Report, Step, Write
 from drivers.push import pass_on
+from protocol.errors import LinkError
 from protocol.framing import Frame
 from protocol.quantities import Quantity
 from protocol.readings import Measure, Notice, Progress, Reading
@@ -43,7 +44,7 @@ def attend(
     """
     plate = Plate(waits=hold > 0)
     while True:
-        answer = yield Listen(timeout=hold if plate.held else IDLE)
+        answer = yield from next_word(plate, hold)
         if isinstance(answer, Frame):
             yield from answers(answer)
             for said in decode([answer]):
@@ -52,6 +53,18 @@ def attend(
             return
         if not isinstance(answer, Frame) or plate.waited_long:
             yield from plate.settle()
+
+
+def next_word(plate: "Plate", hold: float = HOLD, *, orders: bool = False) -> Generator[Step, Answer, Answer]:
+    """Return what the scale says next, None once it was silent; if the link ends, what is held is told first.
+
+    A weight that is held stands already: what was still to come would only have been added to it.
+    """
+    try:
+        return (yield Listen(timeout=hold if plate.held else IDLE, orders=orders))
+    except LinkError:
+        yield from plate.settle()
+        raise
 
 
 @dataclass(slots=True)

@@ -3,7 +3,8 @@
 The scale repeats its last advertisement; the same time and weight is the same weighing. A weight is taken
 when it stands; where the scale measures impedance, too, it is waited for. A weighing in object mode is marked
 questionable: nobody stood there, or an infant. 斤 is told in kg (half of it, exactly).
-An S400 needs `mac` and `bindkey`, which its maker's cloud gives. The layouts are in `protocol/xiaomi.py`.
+An S400 needs its address (`mac`, else the port's) and `bindkey`, which its maker's cloud gives. Layouts:
+`protocol/xiaomi.py`.
 """
 
 from collections.abc import Generator, Iterable, Iterator
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from drivers.catalogue import Advertisement, Decode, Decoded, Driver, Refusal
 from drivers.dialogue import Answer, Dialogue, Known, Listen, Observe, Report, Settings, Step
 from drivers.push import refused
-from protocol.errors import ConfigError, MalformedValue
+from protocol.errors import ConfigError, LinkError, MalformedValue
 from protocol.framing import Frame, ValueFramer
 from protocol.readings import Kind, Progress, Reading
 from protocol.scales import more
@@ -44,7 +45,11 @@ def talk(settings: Settings) -> Dialogue:
     key = _key(settings)
     scale = _Scale()
     while True:
-        answer = yield Listen(WAIT if scale.held else None)
+        try:
+            answer = yield Listen(WAIT if scale.held else None)
+        except LinkError:
+            yield from scale.settle()
+            raise
         if not isinstance(answer, Frame):
             yield from scale.settle()
             continue
@@ -119,19 +124,15 @@ class _Scale:
 
 
 def _key(settings: Settings) -> Key | None:
-    """Return what the settings name, None where they name nothing; raise ConfigError for half of it."""
+    """Return what the settings name, None where no key is named; raise ConfigError for what is none."""
     stated = [str(settings[name]).replace(":", "") for name in ("mac", "bindkey")]
     try:
         address, key = map(bytes.fromhex, stated)
     except ValueError:
         address = key = b"?"
-    if address == key == b"":
-        return None
-    if (len(address), len(key)) != (ADDRESS, KEY):
-        raise ConfigError(
-            "mac: 6 bytes, bindkey: 16 bytes in hex, both or none", code="xiaomi_scale.settings"
-        )
-    return Key(address, key)
+    if len(address) not in {0, ADDRESS} or len(key) not in {0, KEY} or (key and not address):
+        raise ConfigError("bindkey: 16 bytes in hex, with mac: 6 bytes", code="xiaomi_scale.settings")
+    return Key(address, key) if key else None
 
 
 def _shaped(driver: Driver, settings: Settings) -> Driver:
@@ -147,7 +148,7 @@ DRIVER = Driver(
     title="Xiaomi scale",
     models=("Mi Scale (XMTZC01HM, 04HM)", "Mi Body Composition Scale (XMTZC02HM, 05HM, NUN4049CN)", "S400"),
     kinds=(Kind.BODY_SIZE,),
-    link=Advertisement(services=("181D", "181B", "FE95"), names=("MI_SCALE", "MIBFS")),
+    link=Advertisement(services=("181D", "181B", "FE95"), names=("MI_SCALE", "MIBFS", "MIBCS")),
     framer=ValueFramer,
     decode=decoder(None),
     talk=talk,

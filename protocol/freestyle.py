@@ -129,7 +129,7 @@ class Meaning:
         if identity := IDENTITY.fullmatch(text):
             yield Identified(identity[1].decode("ascii"))
         elif clock := CLOCK.fullmatch(text):
-            yield DeviceClock(_moment(*clock.groups()), line)
+            yield DeviceClock(moment(*clock.groups()), line)
         elif not (OTHER.fullmatch(text) or USAGE.fullmatch(text)):
             if RECORD.fullmatch(text) and not self._alone:
                 raise MalformedValue("a record outside of a memory")
@@ -150,7 +150,7 @@ def _memory(block: list[bytes]) -> Iterator[Reading | Event]:
         raise MalformedValue("the memory does not hold the records it announces")
     yield Identified(head[1].decode("ascii"), {"version": head[2].decode("latin-1")})
     if now := NOW.fullmatch(head[3]):
-        yield DeviceClock(_moment(*now.groups()), block[3])
+        yield DeviceClock(moment(*now.groups()), block[3])
     refused = []
     for line in records:
         try:
@@ -166,14 +166,14 @@ def _record(text: bytes, line: bytes) -> Iterator[Reading | Event]:
     if record is None:
         raise MalformedValue("not a line of this meter")
     value, kind, status = record[1], record[7], int(record[8], 16)
-    moment = _moment(*record.groups()[1:6])
+    when = moment(*record.groups()[1:6])
     if kind == b"K":
         name = "ketone control" if status & CONTROL else "ketone"
-        yield other_kind(name, value.decode("ascii").strip(), moment, line)
+        yield other_kind(name, value.decode("ascii").strip(), when, line)
         return
     yield stored(
         BEYOND[value] if value in BEYOND else mg_dl(int(value), SHOWN),
-        moment,
+        when,
         (line,),
         context={} if status & ~(CONTROL | CLOCK_LOST) == 0 else {"status": f"{status:02x}"},
         flags=frozenset({"clock_lost"} if status & CLOCK_LOST else ()),
@@ -181,7 +181,8 @@ def _record(text: bytes, line: bytes) -> Iterator[Reading | Event]:
     )
 
 
-def _moment(month: bytes, day: bytes, year: bytes, *time: bytes) -> datetime:
+def moment(month: bytes, day: bytes, year: bytes, *time: bytes) -> datetime:
+    """Return the moment that the parts of a line name; raise MalformedValue where there is none."""
     name = month.decode("ascii")
     if name not in MONTHS:
         raise MalformedValue(f"no month is called {name}")

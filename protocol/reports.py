@@ -46,6 +46,17 @@ class Rules:
         """Return the message that a frame of these rules carries."""
         return b"".join(self.reports(frame))
 
+    def repacked(self, frame: bytes, message: bytes) -> bytes:
+        """Return *frame* with *message*, as long as its own, in its reports; their leftovers become zeros."""
+        pieces, packed, at = self.reports(frame), b"", 0
+        if pieces == [frame]:
+            return message
+        for number, piece in enumerate(pieces):
+            report = frame[number * self.size : number * self.size + 1] + message[at : at + len(piece)]
+            packed += report.ljust(self.size, b"\0")
+            at += len(piece)
+        return packed
+
     def raw(self, frame: bytes, begin: int, end: int) -> bytes:
         """Return the reports of *frame* in which the message's bytes *begin* to *end* (excluded) stand."""
         pieces, found, at = self.reports(frame), b"", 0

@@ -62,6 +62,8 @@ NAMED = {
     "rB": "bmr_kcal",
     "rb": "bmr_kj",
 }
+HARMLESS = {*NAMED, *(name for name, _ in HEADER), "MO", "SN", "St", "Da", "DT", "DA", "TI", "Bt", "GE", "CS"}
+"""Named fields that name nobody; a serial number is the scale's."""
 VALUES = {
     "height": (Measure.BODY_HEIGHT, "cm"),
     "weight": (Measure.BODY_WEIGHT, "kg"),
@@ -107,6 +109,45 @@ def decode_line(frame: bytes, model: str = "") -> Iterator[Reading | Identified]
         yield _bc418(parts, frame)
     elif parts[0] not in ECHOES or len(parts) > 1:
         raise MalformedValue("no line of a Tanita scale")
+
+
+def redact(frame: bytes) -> bytes:
+    """Return *frame* with noughts for all that is not known to name nobody: 16 of them are nobody's ID.
+
+    Lines of numbers, with date and time, name nobody. Of named fields those that are read here stay, and the
+    sum is made right again; of any other line nothing stays.
+    """
+    line = frame.rstrip(ENDS)
+    end = frame[len(line) :]
+    parts = bytes(byte & 0x7F for byte in line).decode("ascii").split(",")
+    known = len(parts) in {TBF_COUNT, DATED_TBF_COUNT, BC418_COUNT} and all(map(_is_number, parts))
+    if known or (len(parts) == 1 and parts[0] in ECHOES):
+        return frame
+    return (_nameless(line) or b"0" * len(line)) + end
+
+
+def _is_number(part: str) -> bool:
+    forms = (NUMBER, DATE, YEAR_FIRST, CLOCK)
+    return any(form.fullmatch(part.strip(' "') if form is not NUMBER else part) for form in forms)
+
+
+def _nameless(line: bytes) -> bytes | None:
+    """Return named fields with noughts in those that are not read here, None where they are none."""
+    parts = line.split(b",")
+    if not line.startswith(b"{0,16,") or len(parts) % 2 or not line.isascii() or not _sum_fits(line):
+        return None
+    for at in range(1, len(parts), 2):
+        if parts[at - 1].decode("ascii") not in HARMLESS:
+            parts[at] = re.sub(rb'[^"}]', b"0", parts[at])
+    blank = b",".join(parts)
+    summed = blank.rindex(b"CS,") if parts[-2] == b"CS" else len(blank)
+    return blank[:summed] + re.sub(rb"[0-9A-F]{2}", b"%02X" % sum8(blank[:summed]), blank[summed:], count=1)
+
+
+def _sum_fits(line: bytes) -> bool:
+    """Say whether a line of named fields has no sum, or the right one, behind all others."""
+    begin, _, stated = line.removesuffix(b"}").rpartition(b"CS,")
+    return b"CS," not in line or (stated == b"%02X" % sum8(begin) and b"CS," not in begin)
 
 
 def command(text: str) -> bytes:

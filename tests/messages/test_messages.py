@@ -19,6 +19,10 @@ ROOT = Path(__file__).parents[2]
 WORDS = {code.partition(".")[0] for code in messages.known_codes()} - {"failed", "finding", "condition"}
 SHAPE = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+")
 MODULES = {
+    "audit.pending",
+    "backup.db",
+    "gateway.app",
+    "gateway.config",
     "config.json",
     "gateway.access",
     "gateway.log",

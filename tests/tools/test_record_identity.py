@@ -90,7 +90,7 @@ def test_a_damaged_card_leaves_nobody_either(tmp_path: Path) -> None:
 
 
 def test_a_driver_that_cannot_blank_records_nothing_unasked(tmp_path: Path) -> None:
-    words = ("record", tmp_path / "nothing", "--driver", "dba310", "-o", tmp_path / "made.txt")
+    words = ("record", tmp_path / "nothing", "--driver", "line", "-o", tmp_path / "made.txt")
     ended = run(*words)
     assert ended.returncode == 6
     assert "record.identity" in ended.stderr
