@@ -115,7 +115,7 @@ def redact(frame: bytes) -> bytes:
     """Return *frame* with noughts for all that is not known to name nobody: 16 of them are nobody's ID.
 
     Lines of numbers, with date and time, name nobody. Of named fields those that are read here stay, and the
-    sum is made right again; of any other line nothing stays.
+    sum is made right again; of any other line nothing stays but that it begins like named fields.
     """
     line = frame.rstrip(ENDS)
     end = frame[len(line) :]
@@ -123,7 +123,9 @@ def redact(frame: bytes) -> bytes:
     known = len(parts) in {TBF_COUNT, DATED_TBF_COUNT, BC418_COUNT} and all(map(_is_number, parts))
     if known or (len(parts) == 1 and parts[0] in ECHOES):
         return frame
-    return (_nameless(line) or b"0" * len(line)) + end
+    told = line[:1] if parts[0].startswith("{") else b""
+    nought = b"0" if told < b"\x80" else b"\xb0"  # under the same parity
+    return (_nameless(line) or told + nought * (len(line) - len(told))) + end
 
 
 def _is_number(part: str) -> bool:

@@ -109,6 +109,12 @@ def test_nothing_is_left_of_what_names_somebody(name: str, frame: bytes, secret:
     assert secret not in carried(name, left(driver, frame))
 
 
+def test_a_line_that_begins_like_another_models_still_does() -> None:
+    driver = every()["tanita"].under({"model": "bc418"})
+    for line in (b"{0\r", b"{\r", b"\xfb\xb0\r"):
+        assert left(driver, line) == line
+
+
 @pytest.mark.parametrize("name", MINE)
 @settings(max_examples=300)
 @given(data=st.data())
