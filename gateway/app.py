@@ -8,19 +8,28 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from drivers import catalogue
 from drivers.dialogue import Order
-from gateway import control, exams, keys
+from gateway import control, correcting, exams, keys, times_watch
+from gateway.audit import Audit
+from gateway.bringing import Bringing
 from gateway.broadcast import Broadcast
-from gateway.clock import Clock, was_set
+from gateway.clock import Clock
 from gateway.config import Config, DeviceConfig
+from gateway.correcting import Correction
+from gateway.keeping import Copies, Retention
 from gateway.links.hotplug import Hotplug
+from gateway.links.opening import Opener, open_link
 from gateway.names import Names
 from gateway.service import DeviceState, ExamRequest, Reach
+from gateway.soundness import Soundness
+from gateway.space import Space
 from gateway.supervisor import Station, Surroundings
 from protocol.errors import RequestRefused
 from protocol.readings import CardRead
@@ -29,6 +38,7 @@ from store.facts import (
     AnyBody,
     Bound,
     ClockSet,
+    Corrected,
     Delivered,
     DeviceEvent,
     DevicePointed,
@@ -46,19 +56,21 @@ from store.facts import (
     Voided,
 )
 from store.journal import Journal
+from store.writer import Writer, WriterOf
 
 if TYPE_CHECKING:
     from gateway.delivery import Delivery
+    from gateway.links.ble_parts import Passkey
     from gateway.links.ble_radio import Radio
 
 log = logging.getLogger(__name__)
 
-CLOCK_LOOK_S = 30.0
 TOPICS: Mapping[type, tuple[str, ...]] = {
     Received: ("measurement",),
     ManualEntry: ("measurement",),
     Reissued: ("measurement",),
     Bound: ("measurement", "tray"),
+    Corrected: ("measurement",),
     Judged: ("measurement",),
     Voided: ("measurement", "tray"),
     ExamOpened: ("exam",),
@@ -73,13 +85,23 @@ TOPICS: Mapping[type, tuple[str, ...]] = {
 """Which topics a fact's kind makes news of."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the gateway stands on: clock, ports, disk. A simulation gives its own."""
+
+    clock: Callable[[], Clock] = Clock
+    hotplug: Callable[[], Hotplug] = Hotplug
+    open_link: Opener = open_link
+    writer: WriterOf = Writer
+
+
 class Gateway:
     """The running service; implements `gateway.service.Service`."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, ground: Ground = Ground()) -> None:
         self.config = config
-        self.clock = Clock()
-        self.hotplug = Hotplug()
+        self.clock = ground.clock()
+        self.hotplug = ground.hotplug()
         self.broadcast = Broadcast()
         self._loop = asyncio.get_running_loop()
         self.closing = asyncio.Event()
@@ -87,19 +109,36 @@ class Gateway:
         self.deliveries: dict[str, Delivery] = {}
         """The delivery loop of every forwarder that runs."""
         self._news: dict[str, asyncio.Event] = {}
+        self._clock_news = asyncio.Event()
         self._front: str | None = None
         forwarders = ("fhir",) if config.fhir else ()
         key_file = keys.key_file(config)
-        self.journal = Journal.open(
-            keys.journal(config),
-            gateway=config.gateway,
-            now=self.clock.now,
-            forwarders=forwarders,
-            on_commit=self._committed,
-            key_file=key_file,
+        path = keys.journal(config)
+        self.space = Space(config.state, self._device_changed)
+        self.copies = Copies(path, config.gateway, config.backup)
+        self.journal = self.space.opened(
+            path,
+            lambda: Journal.open(
+                path,
+                gateway=config.gateway,
+                now=self.clock.now,
+                forwarders=forwarders,
+                on_commit=self._committed,
+                key_file=key_file,
+                writer=ground.writer,
+                room=self.space,
+                recover=True,
+            ),
         )
+        self.soundness = Soundness(self.journal, config.state)
+        self.retention = Retention(self.journal, config.retention, self.clock.now)
         self.names = Names(self.journal, key_file, credential=keys.is_credential(key_file))
-        self.radio = _radio(config)
+        self.audit = Audit(self.journal, self.clock.now, self.space.faults)
+        self.bringing: Bringing = Bringing(
+            lambda: _system_radio(config, self.bringing.passkey),
+            lambda: self.broadcast.publish("bringing"),
+        )
+        self.bringing.own = self.radio = _radio(config, self.bringing.passkey)
         self.surroundings = Surroundings(
             self.journal,
             self.clock,
@@ -108,6 +147,7 @@ class Gateway:
             self._device_changed,
             self._recognise,
             self.radio,
+            ground.open_link,
         )
         self.stations = [self._station(device) for device in config.devices]
         for device, exam in self.journal.queries.devices_pointed().items():
@@ -131,6 +171,8 @@ class Gateway:
             self._point_stations(fact.body)
             if isinstance(fact.body, ExamOpened):
                 self._front = fact.body.exam
+            elif isinstance(fact.body, ClockSet):
+                self._clock_news.set()
         topics = {topic for fact in facts for topic in TOPICS.get(type(fact.body), ())}
         if "measurement" in topics:
             self._tell_forwarders()
@@ -139,10 +181,12 @@ class Gateway:
 
     async def open_exam(self, request: ExamRequest) -> str:
         """Open an exam; see Service."""
+        self.space.must_have_room()
         return await self.journal.run(lambda tx: exams.open_exam(tx, request))
 
     async def _recognise(self, device: str, card: CardRead) -> str:
         """Open the exam of a card's holder, or bring the one that is open to the front; return its id."""
+        self.space.must_have_room()
         wanted = exams.of_card(card, device)
         measuring = any(station.state.condition == "measuring" for station in self.stations)
         exam = await self.journal.run(lambda tx: exams.recognise(tx, wanted, measuring=measuring))
@@ -165,6 +209,11 @@ class Gateway:
                 tx, measurement, exam, operator=operator, reason=reason, zone=self.surroundings.zone
             )
         )
+
+    async def correct(self, measurement: str, asked: Correction) -> str:
+        """Correct a measurement's values; see Service."""
+        zone = self.surroundings.zone
+        return await self.journal.run(lambda tx: correcting.correct(tx, measurement, asked, zone))
 
     async def point(self, device: str, exam: str | None, operator: str) -> None:
         """Point a device at an exam; see Service."""
@@ -229,14 +278,13 @@ class Gateway:
 
     def faults(self) -> list[str]:
         """Return, as codes, why the gateway cannot take readings now."""
-        return sorted(
-            {state.code for state in self.devices() if state.code and state.code.startswith("store.")}
-        )
+        told = {state.code for state in self.devices() if state.code and state.code.startswith("store.")}
+        return sorted(told | set(self.space.faults()))
 
     def notes(self) -> list[str]:
         """Return, as codes, what a person should know although readings are taken."""
-        fault = self.names.fault()
-        return [fault] if fault else []
+        told = (self.names.fault(), self.audit.fault(), self.copies.fault(), self.soundness.fault())
+        return [fault for fault in told if fault]
 
     def _named(self, device: str) -> Station:
         for station in self.stations:
@@ -248,14 +296,8 @@ class Gateway:
         await self.journal.run(lambda tx: tx.append(body))
 
     async def watch_clock(self) -> None:
-        """Keep a `ClockSet` fact of every time somebody set our clock or it became synchronised."""
-        before = self.clock.now()
-        while True:
-            await asyncio.sleep(CLOCK_LOOK_S)
-            after = self.clock.now()
-            if was_set(before, after):
-                await self._write(ClockSet(before=before, after=after))
-            before = after
+        """Keep a `ClockSet` fact of every time our clock was set, and put times right by it."""
+        await times_watch.watch(self.journal, self.clock, self.surroundings.zone, self._clock_news)
 
     def close(self) -> None:
         """Close the journal; everything acknowledged is on disk already."""
@@ -263,13 +305,17 @@ class Gateway:
         self.journal.close()
 
 
-def _radio(config: Config) -> "Radio | None":
+def _radio(config: Config, passkeys: "Callable[[str], Passkey | None]") -> "Radio | None":
     """Return the box's radio; None where no device needs it, and then bleak is never imported."""
     if not any(catalogue.every()[device.driver].bluetooth for device in config.devices):
         return None
+    return _system_radio(config, passkeys)
+
+
+def _system_radio(config: Config, passkeys: "Callable[[str], Passkey | None]") -> "Radio":
     from gateway.links.ble import system_radio  # noqa: PLC0415 - costs memory and D-Bus
 
-    return system_radio(config.bluetooth.adapter, config.bluetooth.passkey_files)
+    return system_radio(config.bluetooth.adapter, config.bluetooth.passkey_files, passkeys)
 
 
 async def run(config: Config, announce: Callable[[str], None] = lambda url: None) -> None:
@@ -286,14 +332,22 @@ async def run(config: Config, announce: Callable[[str], None] = lambda url: None
                 for station in gateway.stations
             ]
             running.append(group.create_task(gateway.watch_clock(), name="clock"))
+            running.append(group.create_task(gateway.space.watch(gateway.journal), name="space"))
+            running.append(group.create_task(gateway.copies.run(), name="copies"))
+            running.append(group.create_task(gateway.retention.run(), name="retention"))
             if gateway.radio is not None:
                 running.append(group.create_task(gateway.radio.run(), name="radio"))
             group.create_task(gateway.names.begin(), name="names")
-            running.append(group.create_task(control.serve(gateway.names, config.state), name="control"))
+            group.create_task(gateway.soundness.run(), name="soundness")
+            group.create_task(gateway.audit.begin(config, version("checkup-gateway")), name="audit begin")
+            running.append(group.create_task(gateway.audit.run(), name="audit"))
+            answering = control.serve(gateway.names, gateway.audit, config.state)
+            running.append(group.create_task(answering, name="control"))
             outside = await asyncio.to_thread(import_module, "gateway.outside")
             running += await outside.start(gateway, group, running, announce)
             await stop.wait()
             gateway.broadcast.close()
+            await gateway.bringing.close()
             for task in reversed(running):
                 task.cancel()
     finally:

@@ -1,23 +1,24 @@
-"""What time it is, in every way this box can say it, and which time a measurement counts for.
+"""What time it is, in every way this box can say it.
 
 A box may have no real-time clock: every instant carries the wall clock, the time since boot, the boot it
 belongs to and whether the kernel calls the wall clock synchronised. Within one boot, order is decided by
-the time since boot only.
+the time since boot only; across boots, by the order of the journal.
 """
 
 import ctypes
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from store.facts import Effective, Instant, Quality
+from store.clocks import ran_on
+from store.facts import Instant
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-STEP = timedelta(seconds=1)
-"""A wall clock that moved more than this against the time since boot was set by somebody."""
+TOGETHER_NS = 1_000_000
+"""Both clocks are read within this, or once more: else a pause between them would look like a step."""
+TRIES = 5
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _STA_UNSYNC = 0x0040
@@ -27,7 +28,9 @@ _TIME_ERROR = 5
 def kernel_synchronised() -> bool:
     """Return whether the kernel calls its clock synchronised.
 
-    adjtimex(2): state is not TIME_ERROR and STA_UNSYNC is not set. False where the kernel will not say.
+    adjtimex(2): state is not TIME_ERROR and STA_UNSYNC is not set, which systemd-timesyncd, ntpd and chrony
+    (with `rtcsync`, as Debian ships it) take care of; setting the clock by hand sets that again. False where
+    the kernel will not say.
     """
     timex = (ctypes.c_long * 64)()
     try:
@@ -38,86 +41,101 @@ def kernel_synchronised() -> bool:
     return 0 <= state < _TIME_ERROR and not status & _STA_UNSYNC
 
 
-class Clock:
-    """Gives instants; the boot id is read once."""
+class Source(Protocol):
+    """Where the time comes from: all that a test or simulation has to replace."""
 
-    def __init__(self, synchronised: Callable[[], bool] = kernel_synchronised) -> None:
+    def wall(self) -> datetime:
+        """Return the wall clock, aware."""
+        ...
+
+    def boottime_ns(self) -> int:
+        """Return the time since boot, suspension included; it never goes back."""
+        ...
+
+    def boot_id(self) -> str:
+        """Return what names this boot."""
+        ...
+
+    def synchronised(self) -> bool:
+        """Return whether the wall clock is kept right by somebody who knows."""
+        ...
+
+
+class System:
+    """The kernel's clocks; the boot id is read once."""
+
+    def __init__(self) -> None:
         self._boot_id = BOOT_ID.read_text(encoding="ascii").strip()
-        self._synchronised = synchronised
+
+    def wall(self) -> datetime:
+        """See Source."""
+        return datetime.now(UTC)
+
+    def boottime_ns(self) -> int:
+        """See Source."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    def boot_id(self) -> str:
+        """See Source."""
+        return self._boot_id
+
+    def synchronised(self) -> bool:
+        """See Source."""
+        return kernel_synchronised()
+
+
+class Clock:
+    """Gives instants."""
+
+    def __init__(self, source: Source | None = None) -> None:
+        """Without *source* the kernel's clocks are read."""
+        self._source = source or System()
 
     def now(self) -> Instant:
-        """Return this instant."""
-        return Instant(
-            utc=datetime.now(UTC),
-            boottime_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME),
-            boot_id=self._boot_id,
-            synchronised=self._synchronised(),
-        )
-
-
-def was_set(before: Instant, after: Instant) -> bool:
-    """Return whether the wall clock was set, or became synchronised, between two instants of one boot."""
-    if before.boot_id != after.boot_id:
-        return False
-    elapsed = timedelta(microseconds=(after.boottime_ns - before.boottime_ns) // 1000)
-    stepped = abs(after.utc - before.utc - elapsed) > STEP
-    return stepped or before.synchronised != after.synchronised
+        """Return this instant; wall clock and time since boot belong to one moment, within TOGETHER_NS."""
+        source = self._source
+        for _ in range(TRIES):
+            before, utc, after = source.boottime_ns(), source.wall(), source.boottime_ns()
+            if after - before <= TOGETHER_NS:
+                break
+        return Instant(utc, (before + after) // 2, source.boot_id(), source.synchronised())
 
 
 def earlier(first: Instant, second: Instant) -> bool:
-    """Return whether *first* is not later than *second*: by time since boot, across boots by wall clock."""
-    if first.boot_id == second.boot_id:
-        return first.boottime_ns <= second.boottime_ns
-    return first.utc <= second.utc
+    """Return whether *first*, of the journal, is not later than *second*, of this boot.
+
+    By time since boot; what another boot wrote is earlier.
+    """
+    return first.boot_id != second.boot_id or first.boottime_ns <= second.boottime_ns
+
+
+def age(then: Instant, now: Instant) -> float:
+    """Return how many seconds ago *then* was; within a boot that is so whatever the wall clock did."""
+    if then.boot_id == now.boot_id:
+        return max(0.0, (now.boottime_ns - then.boottime_ns) / 1e9)
+    return max(0.0, (now.utc - then.utc).total_seconds())
+
+
+def local(device_time: datetime, zone: ZoneInfo, near: datetime) -> datetime:
+    """Return the moment at which a clock in *zone* shows this naive time.
+
+    Of the two moments of an hour that comes twice, the one nearer to *near*; an hour that is left out is read
+    as if the clocks had not been put forward.
+    """
+    first = device_time.replace(tzinfo=zone, fold=0)
+    second = device_time.replace(tzinfo=zone, fold=1)
+    twice = first.utcoffset() != second.utcoffset() and first.utcoffset() > second.utcoffset()  # type: ignore[operator]
+    chosen = second if twice and abs(second - near) < abs(first - near) else first
+    return chosen.astimezone(UTC)
 
 
 def offset(device_time: datetime, now: Instant, zone: ZoneInfo) -> float:
     """Return device clock minus ours in seconds; the device's naive time is read in *zone*."""
-    return (device_time.replace(tzinfo=zone) - now.utc).total_seconds()
+    return (local(device_time, zone, now.utc) - now.utc).total_seconds()
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """All that decides a reading's effective time. `offset_s` is the device clock minus ours, if read."""
-
-    stored: bool
-    device_time: datetime | None
-    arrived: Instant
-    offset_s: float | None
-    tolerance_s: float
-    """Beyond this the device clock is not called synchronised."""
-    zone: ZoneInfo
-
-
-def effective(timing: Timing) -> Effective:
-    """Return the time this reading counts for, with its quality and the rule that chose it.
-
-    Rules after the PHD implementation guide's coincident timestamp (STANDARDS §3.2): a live reading counts
-    for its arrival; a stored one for the device's time shifted by the offset read at the same contact; a
-    stored one without that pair, or one that would lie in our future, has no trustworthy time. Never a
-    future time; the device's own time is always kept beside it.
-    """
-    arrived = timing.arrived
-    if not timing.stored:
-        live: Quality = "gateway_synchronised" if arrived.synchronised else "gateway_unsynchronised"
-        return Effective(time=arrived.utc, quality=live, rule="live: time of arrival")
-    if timing.device_time is None:
-        return Effective(time=None, quality="unknown", rule="stored: device gave no time")
-    if timing.offset_s is None:
-        return Effective(time=None, quality="unknown", rule="stored: device clock was not read")
-    said = timing.device_time.replace(tzinfo=timing.zone).astimezone(UTC)
-    shifted = said - timedelta(seconds=timing.offset_s)
-    if shifted > arrived.utc:
-        return Effective(time=None, quality="unknown", rule="stored: device time lies in the future")
-    return _stored(said, shifted, timing)
-
-
-def _stored(said: datetime, shifted: datetime, timing: Timing) -> Effective:
-    close = abs(timing.offset_s or 0.0) <= timing.tolerance_s
-    agrees = close and said <= timing.arrived.utc
-    quality: Quality = "device_synchronised" if agrees else "device_corrected"
-    if not timing.arrived.synchronised:
-        quality = "gateway_unsynchronised"
-    if agrees:
-        return Effective(said, quality, "stored: device time, its clock agrees with ours")
-    return Effective(shifted, quality, "stored: device time shifted by its clock's offset")
+def carried(offset_s: float, read: Instant, now: Instant) -> float:
+    """Return the offset read at *read* as against our clock of *now*, which may have been set in between."""
+    if read.boot_id != now.boot_id:
+        return offset_s
+    return offset_s - (now.utc - ran_on(read, now).utc).total_seconds()

@@ -12,6 +12,7 @@ from typing import Protocol
 from drivers.catalogue import Driver
 from drivers.dialogue import (
     Answer,
+    Dialogue,
     Feature,
     Known,
     Listen,
@@ -26,7 +27,7 @@ from drivers.dialogue import (
     Write,
 )
 from gateway.links import GattLink, Link
-from protocol.errors import Unavailable
+from protocol.errors import LinkError, Unavailable
 from protocol.framing import BySource, Frame, Framer, Noise
 from protocol.readings import Event, Reading
 
@@ -63,21 +64,38 @@ async def conduct(
 
     Raises what the dialogue raises (ProtocolError), what the link raises (LinkError, after every frame that
     arrived before was given to the dialogue as far as it asked) and what the sink raises. The dialogue is
-    closed and the link left open in any case.
+    closed and the link left open in any case. A dialogue may catch the loss of its link, to report what it
+    holds; it cannot go on.
     """
     dialogue = driver.talk(settings)
     ear = _Ear(driver.framer, link, sink, orders)
-    answer: Answer = None
     try:
-        while True:
-            try:
-                step = dialogue.send(answer)
-            except StopIteration:
-                return
-            answer = await _do(step, ear, link, sink)
+        await _play(dialogue, ear, link, sink)
     finally:
         dialogue.close()
         await ear.close()
+
+
+async def _play(dialogue: Dialogue, ear: "_Ear", link: Link, sink: Sink) -> None:
+    answer: Answer = None
+    try:
+        while True:
+            answer = await _do(dialogue.send(answer), ear, link, sink)
+    except StopIteration:
+        return
+    except LinkError as lost:
+        await _last_words(dialogue, lost, ear, link, sink)
+        raise
+
+
+async def _last_words(dialogue: Dialogue, lost: LinkError, ear: "_Ear", link: Link, sink: Sink) -> None:
+    """Let the dialogue report what it holds, and do nothing on the link any more."""
+    try:
+        step = dialogue.throw(lost)
+        while isinstance(step, Report | Known | Observe):
+            step = dialogue.send(await _do(step, ear, link, sink))
+    except (StopIteration, LinkError):
+        return
 
 
 async def _do(step: Step, ear: "_Ear", link: Link, sink: Sink) -> Answer:

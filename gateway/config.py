@@ -101,6 +101,12 @@ class DeviceConfig(Section):
         default=None, description="Parity, where not the driver's own."
     )
     stopbits: Literal[1, 2] | None = Field(default=None, description="Stop bits, where not the driver's own.")
+    timezone: Annotated[str, AfterValidator(_timezone)] | None = Field(
+        default=None,
+        description="Time zone this machine's clock is set to, where not the gateway's own; summer time as "
+        "in that zone.",
+        examples=["Asia/Urumqi"],
+    )
     settings: dict[str, str | int | bool] = Field(
         default={},
         description="What this driver lets one set; its stanza in `config example` lists the keys.",
@@ -168,6 +174,32 @@ class BluetoothConfig(Section):
     )
 
 
+class BackupConfig(Section):
+    """Copies of the journal on a second medium, made by the service."""
+
+    folder: Path = Field(
+        description="Folder on another disk than `state`: a stick, a card, a network drive. The unit must "
+        "let the service write there (`ReadWritePaths=`). A copy names nobody without the key, which must "
+        "therefore be kept elsewhere.",
+        examples=["/media/backup/checkup-gateway"],
+    )
+    every_h: float = Field(
+        default=24.0, gt=0, description="Hours after which a copy is due, if anything was stored since."
+    )
+    keep: int = Field(default=14, ge=1, description="Copies kept; the oldest go.")
+
+
+class RetentionConfig(Section):
+    """How long a machine's raw frames are kept once every central record has accepted what they say."""
+
+    after_days: int = Field(
+        ge=30,
+        description="Days until nobody can dispute a measurement any more. Then its raw frames are let go; "
+        "values, verdicts, their times and the chain stay for ever.",
+        examples=[730],
+    )
+
+
 class Config(Section):
     """The whole file."""
 
@@ -201,6 +233,12 @@ class Config(Section):
     http: HttpConfig = Field(default=HttpConfig(), description="The page and the pull API.")
     fhir: FhirConfig | None = Field(
         default=None, description="The central record; without it nothing is sent."
+    )
+    backup: BackupConfig | None = Field(
+        default=None, description="Scheduled copies of the journal; without it none are made."
+    )
+    retention: RetentionConfig | None = Field(
+        default=None, description="What is let go one day; without it everything is kept."
     )
     bluetooth: BluetoothConfig = Field(default=BluetoothConfig(), description="The box's Bluetooth.")
     devices: tuple[DeviceConfig, ...] = Field(default=(), description="One stanza a device.")

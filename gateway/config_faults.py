@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from drivers.catalogue import Driver, left_out
+from drivers.dialogue import Settings
 
 Scalar = str | int | bool
 _SCALARS = {"str", "int", "bool"}
@@ -56,14 +57,14 @@ def in_device(name: str, port: str, settings: Mapping[str, Scalar], known: Mappi
         return ["port: this machine speaks Bluetooth; its port is ble:AA:BB:CC:DD:EE:FF"]
     if port.startswith("ble:") and not driver.bluetooth:
         return ["port: this driver speaks no Bluetooth"]
-    faults = in_settings(settings, driver.settings) or _unshaped(driver, settings)
+    faults = in_settings(settings, driver.settings) or _unshaped(driver, driver.stated(settings, port))
     return [f"settings.{fault}" for fault in faults]
 
 
-def _unshaped(driver: Driver, settings: Mapping[str, Scalar]) -> list[str]:
+def _unshaped(driver: Driver, settings: Settings) -> list[str]:
     """Return why no model of the driver is like these settings, in the driver's own words."""
     try:
-        driver.under({**driver.settings, **settings})
+        driver.under(settings)
     except ValueError as error:
         return [str(error)]
     return []

@@ -11,15 +11,23 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from struct import calcsize, unpack
+from typing import Literal
 
 import msgspec
 
+from gateway.audit import Audit, Caller
 from gateway.names import Names
 from protocol.errors import GatewayError, RequestRefused
+from store.facts import Audited
 
 log = logging.getLogger(__name__)
 
 NAME = "control.sock"
+
+
+What = Literal["exported", "backed_up", "bundled", "audit_read"]
+"""What a command takes out or does to the whole journal."""
 
 
 class Erase(msgspec.Struct, frozen=True, tag_field="do", tag="erase", forbid_unknown_fields=True):
@@ -43,7 +51,15 @@ class Ping(msgspec.Struct, frozen=True, tag_field="do", tag="ping", forbid_unkno
     """Say which key file the service reads, and what is wrong with it."""
 
 
-Asked = Erase | Renew | Ping
+class Note(msgspec.Struct, frozen=True, tag_field="do", tag="note", forbid_unknown_fields=True):
+    """Write down what a command is about to do; who runs it the kernel says."""
+
+    what: What
+    subject: str
+    detail: dict[str, str] = {}
+
+
+Asked = Erase | Renew | Ping | Note
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -63,12 +79,12 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
 _decode = msgspec.json.Decoder(Asked).decode
 
 
-async def serve(names: Names, state: Path) -> None:
+async def serve(names: Names, audit: Audit, state: Path) -> None:
     """Answer until cancelled; where the socket cannot be had, say so and answer nothing."""
     path = state / NAME
     try:
         with _bound(path) as listening:
-            server = await asyncio.start_unix_server(lambda r, w: _answer(names, r, w), sock=listening)
+            server = await asyncio.start_unix_server(lambda r, w: _answer(names, audit, r, w), sock=listening)
             async with server:
                 await server.serve_forever()
     except OSError as error:
@@ -98,17 +114,26 @@ def address(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-async def _answer(names: Names, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _answer(
+    names: Names, audit: Audit, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
     """Answer one question; a question begun is finished whoever goes away."""
     with suppress(OSError, ValueError):  # a line too long, or nobody there any more
         line = await reader.readline()
-        answer = await asyncio.shield(asyncio.ensure_future(_done(names, line)))
+        answer = await asyncio.shield(asyncio.ensure_future(_done(names, audit, _caller(writer), line)))
         writer.write(msgspec.json.encode(answer) + b"\n")
         await writer.drain()
     writer.close()
 
 
-async def _done(names: Names, line: bytes) -> Answer:
+def _caller(writer: asyncio.StreamWriter) -> Caller:
+    """Return which user of this box asks, as the kernel knows it."""
+    asking: socket.socket = writer.get_extra_info("socket")
+    _, user, _ = unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, calcsize("3i")))
+    return Caller.of_user(user)
+
+
+async def _done(names: Names, audit: Audit, caller: Caller, line: bytes) -> Answer:
     try:
         asked: Asked = _decode(line)
     except msgspec.MsgspecError:
@@ -123,6 +148,9 @@ async def _done(names: Names, line: bytes) -> Answer:
                     asked.operator, asked.reason, wanted=asked.wanted, over_lost=asked.over_lost
                 )
                 return Answer(key=key, left=left)
+            case Note():
+                entry = Audited(caller.who, asked.what, asked.subject, detail=asked.detail)
+                return Answer(fact=await audit.noted(entry))
             case Ping():
                 return Answer(
                     key_file=str(names.key_file),

@@ -108,13 +108,12 @@ def bind(
         )
     )
     driver = catalogue.every().get(measurement.driver or "")
-    repeats = [finding.detail for finding in measurement.findings if finding.rule == "repeated_report"]
     receiving.judge(
         tx,
         measurement_id,
         machine_range=driver.machine_range if driver else {},
         zone=zone,
-        repeats=repeats,
+        repeats=receiving.repeats_of(measurement),
         confirmed_by=operator if exam else None,
     )
     return measurement_id

@@ -13,9 +13,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from drivers.catalogue import Driver
-from gateway import binding, clock, discretion, verification
+from gateway import binding, clock, discretion, times, times_known, verification
 from gateway.binding import BindingCase, Decision, OpenExam
-from gateway.clock import Timing
 from gateway.verification import Case
 from protocol.quantities import Quantity
 from protocol.readings import PERSONAL, Kind, Measure, Reading
@@ -29,8 +28,8 @@ log = logging.getLogger(__name__)
 class Contact:
     """One device at the other end of a link, as far as it is known when it reports.
 
-    `began` is the first sign of the measurement; `clock_offset_s` is device clock minus ours, read at this
-    contact, None if it was not.
+    `began` is the first sign of the measurement; `clock_offset_s` is device clock minus ours as at `at`, read
+    at this contact, None if it was not.
     """
 
     device: str
@@ -39,10 +38,14 @@ class Contact:
     began: Instant
     clock_offset_s: float | None
     zone: ZoneInfo
+    at: Instant | None = None
+    """None where our clock cannot have been set since."""
 
-
-CLOCK_LOST = "clock_lost"
-"""The flag under which a driver tells that the machine's clock was not right when it measured."""
+    def offset_at(self, now: Instant) -> float | None:
+        """Return device clock minus ours as at *now*."""
+        if self.clock_offset_s is None or self.at is None:
+            return self.clock_offset_s
+        return clock.carried(self.clock_offset_s, self.at, now)
 
 
 def receive(tx: Transaction, reading: Reading, contact: Contact) -> str:
@@ -90,7 +93,8 @@ def _received(tx: Transaction, reading: Reading, contact: Contact) -> str:
             stored=reading.stored,
             record=reading.record,
             began=contact.began,
-            clock_offset_s=contact.clock_offset_s,
+            clock_offset_s=contact.offset_at(tx.now()),
+            zone=contact.zone.key,
         ),
         secret=None if blank is None else msgspec.json.encode(frames),
     )
@@ -123,6 +127,18 @@ def _repeats(tx: Transaction, reading: Reading, contact: Contact) -> list[str]:
         for earlier in similar
         if earlier.device_time == reading.device_time and earlier.stored == reading.stored
     ]
+
+
+def repeats_of(measurement: Measurement) -> list[str]:
+    """Return which earlier measurements it was found to repeat, to be judged again."""
+    found = [finding.detail for finding in measurement.findings if finding.rule == "repeated_report"]
+    return [detail.partition("; confirmed by ")[0] for detail in found]
+
+
+def confirmed_by(measurement: Measurement) -> str | None:
+    """Return which person bound it, and so overruled what may be overruled."""
+    by = measurement.bound_by or ""
+    return by if measurement.exam is not None and not by.startswith("rule:") else None
 
 
 def _decision(tx: Transaction, reading: Reading, contact: Contact) -> Decision:
@@ -160,12 +176,18 @@ def judge(
     zone: ZoneInfo,
     repeats: list[str],
     confirmed_by: str | None = None,
+    was: Effective | None = None,
 ) -> None:
-    """Write the verdict on a measurement as it stands, and the BMI where it completes one."""
+    """Write the verdict on a measurement as it stands, and the BMI where it completes one.
+
+    Judged again, what was final is corrected. *was* is the time it counted for, where this is done because
+    that is known better now.
+    """
     measurement = tx.measurement(measurement_id)
     if measurement is None:
         raise LookupError(measurement_id)
-    effective = _effective(measurement, zone)
+    timing = times_known.timing(tx, measurement, zone)
+    effective = times.effective(timing)
     bmi = body_mass_index(tx, measurement)
     found = verification.findings(
         Case(
@@ -173,39 +195,35 @@ def judge(
             failed=measurement.failed,
             machine_range=machine_range,
             effective=effective,
-            clock_offset_s=measurement.clock_offset_s,
+            clock_offset_s=times.device_offset(timing),
             derived=quantities_of({Measure.BMI: bmi.value}) if bmi else {},
             flags=frozenset(measurement.flags),
             fasting=measurement.context.get("fasting") == "yes",
             repeats=repeats,
             confirmed_by=confirmed_by,
+            was=was,
         )
     )
     status = verification.status(measurement.exam is not None, found)
     if status == "final" and bmi is not None:
         tx.append(bmi)
+    if status == "final" and measurement.status in {"final", "corrected"}:
+        status = "corrected"
     tx.append(Judged(measurement=measurement_id, status=status, effective=effective, findings=found))
 
 
-def _effective(measurement: Measurement, zone: ZoneInfo) -> Effective:
-    return clock.effective(
-        Timing(
-            stored=measurement.stored,
-            device_time=None if CLOCK_LOST in measurement.flags else measurement.device_time,
-            arrived=measurement.received,
-            offset_s=measurement.clock_offset_s,
-            tolerance_s=verification.tolerance_s(),
-            zone=zone,
-        )
-    )
-
-
 def body_mass_index(tx: Transaction, measurement: Measurement) -> Derived | None:
-    """Return the BMI where this measurement completes height and weight of one exam, else None."""
+    """Return the BMI where this measurement completes height and weight of one exam, else None.
+
+    Judged again, one whose height or weight another's BMI came from already gets none of its own.
+    """
     if measurement.kind != Kind.BODY_SIZE or measurement.failed or measurement.exam is None:
         return None
+    others = _standing(tx, measurement)
+    if any(measurement.id in other.derived_from for other in others):
+        return None
     sources: dict[Measure, Measurement] = {}
-    for candidate in [*_standing(tx, measurement), measurement]:
+    for candidate in [*others, measurement]:
         for measure in (Measure.BODY_HEIGHT, Measure.BODY_WEIGHT):
             if measure in candidate.values:
                 sources[measure] = candidate

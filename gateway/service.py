@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
+from gateway.audit import Audit
+from gateway.bringing import Bringing
+from gateway.correcting import Correction
 from store.residents import Identifier
 
 DeviceCondition = Literal["starting", "waiting", "connected", "measuring", "silent", "lost", "failed"]
@@ -60,6 +63,11 @@ class ExamRequest:
 class Service(Protocol):
     """The running gateway. Every request that cannot be followed raises RequestRefused with its code."""
 
+    audit: Audit
+    """Where it is written down who read what."""
+    bringing: Bringing
+    """How a Bluetooth machine is brought in."""
+
     async def open_exam(self, request: ExamRequest) -> str:
         """Open an exam and return its id; `id.*` codes where an identifier is impossible."""
         ...
@@ -74,6 +82,10 @@ class Service(Protocol):
         Re-binding a final measurement withdraws it and makes a new one for the right person.
         Codes `measurement.unknown`, `exam.unknown`, `bind.reason`.
         """
+        ...
+
+    async def correct(self, measurement: str, asked: Correction) -> str:
+        """Give it the values a person states; returns its id. Codes `measurement.unknown`, `correct.…`."""
         ...
 
     async def point(self, device: str, exam: str | None, operator: str) -> None:

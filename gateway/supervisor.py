@@ -26,6 +26,7 @@ from gateway.links.hotplug import Hotplug
 from gateway.links.opening import Opener, open_link
 from gateway.receiving import Contact, receive
 from gateway.service import DeviceCondition, DeviceState
+from gateway.times import NO_EARLIER
 from protocol.errors import (
     GatewayError,
     LinkError,
@@ -86,11 +87,14 @@ class Station:
     ) -> None:
         """Do nothing yet; *heard* is when the device was last heard in an earlier run."""
         self.config = config
-        self.driver = driver.under({**driver.settings, **config.settings})
+        self.driver = driver.under(driver.stated(config.settings, config.port))
         self.orders: asyncio.Queue[Order] = asyncio.Queue(1)
         self._shared = shared
         self._began: Instant | None = None
         self._offset: float | None = None
+        self._offset_read: Instant | None = None
+        """When: our clock may be set within a contact."""
+        self._zone = ZoneInfo(config.timezone) if config.timezone else shared.zone
         self._unframed = 0
         self._linked = False
         self._noted: set[str] = set()
@@ -119,7 +123,7 @@ class Station:
     @property
     def settings(self) -> Settings:
         """Return the driver's settings with the configuration's over them."""
-        return {**self.driver.settings, **self.config.settings}
+        return self.driver.stated(self.config.settings, self.config.port)
 
     def point(self, exam: str | None) -> None:
         """Let the state say whom this device is pointed at; the journal decides."""
@@ -193,11 +197,11 @@ class Station:
     async def report(self, reading: Reading) -> None:
         """Make *reading* durable; returns after COMMIT."""
         now = self._shared.clock.now()
-        began, offset = self._began or now, self._offset
+        began, offset = self._began or now, self._offset_now(now)
         if self.driver.bluetooth and self._began is None:
-            reading, began = measured(reading, Arrival(now, offset, self._shared.zone))
+            reading, began = measured(reading, Arrival(now, offset, self._zone))
         else:
-            offset = self._offset_at(reading)
+            offset = self._offset_at(reading, now)
         self._began = None
         contact = Contact(
             device=self.config.name,
@@ -205,7 +209,8 @@ class Station:
             serial=self._serial,
             began=began,
             clock_offset_s=offset,
-            zone=self._shared.zone,
+            zone=self._zone,
+            at=now,
         )
         await self._shared.journal.run(lambda tx: receive(tx, reading, contact))
         self._heard()
@@ -222,12 +227,18 @@ class Station:
         told = self.config.name, self._serial, self.driver.name, record
         return await self._shared.journal.run(lambda tx: tx.by_record(*told)) is not None
 
-    def _offset_at(self, reading: Reading) -> float | None:
+    def _offset_now(self, now: Instant) -> float | None:
+        """Return device clock minus ours as it is now, our clock having been set or not."""
+        if self._offset is None or self._offset_read is None:
+            return self._offset
+        return clock.carried(self._offset, self._offset_read, now)
+
+    def _offset_at(self, reading: Reading, now: Instant) -> float | None:
         """Return device clock minus ours: a live reading that carries a time is itself such a pair."""
         if reading.stored or reading.device_time is None:
-            return self._offset
-        offset = clock.offset(reading.device_time, self._shared.clock.now(), self._shared.zone)
-        self._set(clock_offset_s=offset)
+            return self._offset_now(now)
+        offset = clock.offset(reading.device_time, now, self._zone)
+        self._set(clock_offset_s=_shown(offset, now))
         return offset
 
     async def observe(self, event: Event) -> None:
@@ -247,8 +258,9 @@ class Station:
                 self._set(condition="connected", serial=serial)
                 await self._identified({"serial": serial, **detail})
             case DeviceClock(device_time, evidence):
-                self._offset = clock.offset(device_time, now, self._shared.zone)
-                self._set(clock_offset_s=self._offset)
+                self._offset = clock.offset(device_time, now, self._zone)
+                self._offset_read = now
+                self._set(clock_offset_s=_shown(self._offset, now))
                 await self._write("clock.read", _coincident(device_time, self._offset, evidence))
             case Notice(code, detail, fault, evidence):
                 if evidence:
@@ -336,6 +348,11 @@ class Station:
 
 def _iso(instant: Instant) -> str:
     return instant.utc.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _shown(offset_s: float, now: Instant) -> float | None:
+    """Return how far a device's clock is off, None while our own certainly says nothing."""
+    return offset_s if now.synchronised or now.utc >= NO_EARLIER else None
 
 
 def _coincident(device_time: datetime, offset: float, evidence: bytes) -> dict[str, str]:

@@ -41,6 +41,8 @@ class Case:
     fasting: bool = False
     """Whether a person said that the glucose was fasting."""
     repeats: Sequence[str] = ()
+    was: Effective | None = None
+    """The time it counted for until now, where this is judged because its time is known better."""
     confirmed_by: str | None = None
     """Who overruled the confirmable findings, if somebody did."""
 
@@ -134,7 +136,23 @@ def time_unknown(case: Case) -> Iterator[str]:
 def time_unsynchronised(case: Case) -> Iterator[str]:
     """The box's clock was not synchronised; the time is marked to be verified."""
     if case.effective.quality == "gateway_unsynchronised":
-        yield case.effective.rule
+        yield _between(case.effective)
+
+
+def _between(told: Effective) -> str:
+    if told.earliest is None and told.latest is None:
+        return told.rule
+    limits = (
+        moment.isoformat(timespec="seconds") if moment else "…" for moment in (told.earliest, told.latest)
+    )
+    return f"{told.rule}: {' to '.join(limits)}"
+
+
+def time_corrected(case: Case) -> Iterator[str]:
+    """Our clock was set after this was received; its time is known better now and was changed."""
+    if case.was is not None:
+        before = case.was.time.isoformat(timespec="seconds") if case.was.time else "not known"
+        yield f"was {before}, {case.was.rule}"
 
 
 def device_clock_off(case: Case) -> Iterator[str]:
@@ -215,6 +233,7 @@ RULES: tuple[Rule, ...] = (
     _rule(high, "note"),
     _rule(low, "note"),
     _rule(time_unsynchronised, "note"),
+    _rule(time_corrected, "note"),
     _rule(device_clock_off, "note"),
 )
 

@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import combinations, pairwise
+from statistics import median
 from typing import Literal
 
-from store.history import Day
+from store.history import JUMP_S, Day
 
 RECENT_DAYS = 14
 BEFORE_DAYS = 90
@@ -23,6 +25,14 @@ CONTACTS_BY = 2.0
 CONTACTS_A_DAY = 3.0
 CLOCK_S = 60.0
 """As far as a device's clock may be off before it is said; the rule that judges a measurement is stricter."""
+DRIFT_S = 2.0
+"""What a clock may gain or lose a day before it is said; a quartz watch is within half a second."""
+WORST_S = 20.0
+"""No clock that goes gains or loses more a day."""
+DRIFT_DAYS = 3
+"""Days between the first and the last reading that it takes to say how a clock runs."""
+LOST_DAYS = 730
+"""A clock so far behind was not set wrong: it lost its time and began anew at its maker's date."""
 DUE_SOON_DAYS = 30
 
 
@@ -90,6 +100,8 @@ def split(days: Sequence[Day], today: date) -> tuple[Period, Period]:
 
 def signs(days: Sequence[Day], passport: Mapping[str, str], today: date) -> list[Sign]:
     """Return what the device's days say about it, the gravest first; never empty."""
+    newest = max((date.fromisoformat(day.day) for day in days), default=today)
+    today = max(today, newest)  # a box that does not know the time has not gone back in it
     recent, before = split(days, today)
     found = [*_worse(recent, before), *_clock(days), *_due(passport, today)]
     if recent.measurements < ENOUGH or before.measurements < ENOUGH:
@@ -121,9 +133,53 @@ def _speed(recent: Period, before: Period) -> str:
 
 
 def _clock(days: Sequence[Day]) -> Iterable[Sign]:
-    offset = next((day.offset_s for day in days if day.offset_s is not None), None)
-    if offset is not None and abs(offset) >= CLOCK_S:
-        yield Sign("wear.clock_off", f"{offset:+.0f} s", "watch")
+    read = [day for day in days if day.offset_s is not None]
+    if not read or read[0].offset_s is None:
+        return
+    newest, offset = read[0], read[0].offset_s
+    if newest.offset_unsure:
+        if abs(offset) >= CLOCK_S:
+            yield Sign("wear.clock_apart", _span(offset), "watch")
+        return
+    if offset < -LOST_DAYS * 86400:
+        shown = date.fromisoformat(newest.day) + timedelta(seconds=offset)
+        yield Sign("wear.clock_lost", shown.isoformat(), "act")
+    elif abs(offset) >= CLOCK_S:
+        yield Sign("wear.clock_off", _span(offset), "watch")
+    jumps, drift = _course(read)
+    if jumps:
+        yield Sign("wear.clock_jumps", str(jumps), "watch")
+    if drift is not None and abs(drift) >= DRIFT_S:
+        yield Sign("wear.clock_drifts", f"{drift:+.1f} s/d", "watch")
+
+
+def _course(read: Sequence[Day]) -> tuple[int, float | None]:
+    """Return how often a clock jumped in the last RECENT_DAYS, and what it gains a day since it did."""
+    sure = [
+        (date.fromisoformat(day.day), day.offset_s or 0.0, day.jumps) for day in read if not day.offset_unsure
+    ]
+    first = sure[0][0] - timedelta(days=RECENT_DAYS)
+    jumps = sum(count for when, _, count in sure if when > first)
+    run = sure[:1]
+    for later, earlier in pairwise(sure):
+        if later[2] or abs(later[1] - earlier[1]) > JUMP_S + WORST_S * (later[0] - earlier[0]).days:
+            jumps += not later[2] and later[0] > first
+            break
+        run.append(earlier)
+    span = (run[0][0] - run[-1][0]).days
+    if span < DRIFT_DAYS:
+        return jumps, None
+    slopes = [(b[1] - a[1]) / (b[0] - a[0]).days for a, b in combinations(run[:BEFORE_DAYS], 2)]
+    return jumps, median(slopes)
+
+
+def _span(seconds: float) -> str:
+    """Return an offset as a person says it, with its sign."""
+    size = abs(seconds)
+    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if size >= 2 * unit:
+            return f"{'+' if seconds > 0 else '-'}{size / unit:.0f} {name}"
+    return f"{seconds:+.0f} s"
 
 
 def _due(passport: Mapping[str, str], today: date) -> Iterable[Sign]:

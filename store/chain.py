@@ -10,7 +10,7 @@ from struct import pack
 from typing import NamedTuple
 
 GENESIS = bytes(32)
-"""What the first fact names as its predecessor."""
+"""What the first fact of a journal from before there were signatures names as its predecessor."""
 
 
 class Link(NamedTuple):
@@ -41,6 +41,14 @@ def digest(prev: bytes, seq: int, fact: str, at: bytes, body_hash: bytes) -> byt
     layout = f">I{len(prev)}sIQI{len(name)}sI{len(at)}sI{len(body_hash)}s"
     parts = (len(prev), prev, 8, seq, len(name), name, len(at), at, len(body_hash), body_hash)
     return sha256(pack(layout, *parts)).digest()
+
+
+def root(key: str, seals: bytes, signs: bytes) -> bytes:
+    """Return what the first fact of any other journal names: its first key's name and public halves, hashed.
+
+    So whoever knows a later link knows for certain which key may sign.
+    """
+    return sha256(b"checkup-gateway root 1\x00" + key.encode() + seals + signs).digest()
 
 
 def problems(links: Iterable[Link], after: int = 0, prev: bytes = GENESIS) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ and every other sealed frame that holds one of their numbers or their name.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from protocol.errors import JournalDamaged, RequestRefused
 from store import outbox, rows, vault
@@ -37,11 +37,18 @@ def must_be_possible(
         raise RequestRefused(resident, code="resident.reason_names")
 
 
-def erase(connection: sqlite3.Connection, ring: Ring, resident: str) -> None:
-    """Destroy what says who *resident* is; the caller has written the fact. The key need not be at hand."""
+def sealed_of(connection: sqlite3.Connection, ring: Ring, resident: str) -> list[str]:
+    """Return the ids of the facts whose sealed frames name *resident*; without the key, of their own ones."""
     known = vault.resident(connection, ring, resident)
     named = _names(known) if known is not None else []
-    vault.destroy(connection, {*_of_measurements(connection, resident), *_naming(connection, ring, named)})
+    owners = {*_of_measurements(connection, resident), *_naming(connection, ring, named)}
+    held = (owner for owner in owners if vault.is_held(connection, owner))
+    return sorted(owner.removeprefix(FACT) for owner in held)
+
+
+def erase(connection: sqlite3.Connection, resident: str, frames: Iterable[str]) -> None:
+    """Destroy what says who *resident* is, and what opens the facts *frames*; the fact of it is written."""
+    vault.destroy(connection, (FACT + one for one in frames))
     vault.forget(connection, resident)
     outbox.hold_back(connection, resident)
 

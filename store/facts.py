@@ -38,12 +38,18 @@ class Value(msgspec.Struct, frozen=True, omit_defaults=True):
     comparator: Literal["<", ">"] | None = None
 
 
-class Effective(msgspec.Struct, frozen=True):
-    """The time a measurement counts for: None only with quality `unknown`; `rule` names what chose it."""
+class Effective(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The time a measurement counts for: None only with quality `unknown`; `rule` names what chose it.
+
+    Where our clock was not synchronised then, the true time lies between `earliest` and `latest`, each as far
+    as it is known.
+    """
 
     time: datetime | None
     quality: Quality
     rule: str
+    earliest: datetime | None = None
+    latest: datetime | None = None
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -86,6 +92,8 @@ class Received(Body, frozen=True, tag="received", omit_defaults=True):
     """Device clock minus ours at this contact, where it was read."""
     sealed: str | None = None
     """A box (`store/cipher.py`) in hex with a JSON array of the frames in hex."""
+    zone: str = ""
+    """The time zone the device's clock is set to; empty in facts from before that could be chosen."""
 
 
 class ManualEntry(Body, frozen=True, tag="manual_entry"):
@@ -129,13 +137,15 @@ class Derived(Body, frozen=True, tag="derived"):
     sources: list[str]
 
 
-class Corrected(Body, frozen=True, tag="corrected"):
+class Corrected(Body, frozen=True, tag="corrected", omit_defaults=True):
     """A person states other values for a measurement; the machine's own stay in `Received`."""
 
     measurement: str
     values: dict[str, Value]
     operator: str
     reason: str
+    measured: dict[str, Value] | None = None
+    """What was measured before anybody corrected it; None in facts from before this was kept beside it."""
 
 
 class Voided(Body, frozen=True, tag="voided"):
@@ -231,21 +241,75 @@ class DeviceEvent(Body, frozen=True, tag="device_event", omit_defaults=True):
     """A box in hex with the whole detail as JSON, where it may name a person."""
 
 
-class ResidentErased(Body, frozen=True, tag="resident_erased"):
+class ResidentErased(Body, frozen=True, tag="resident_erased", omit_defaults=True):
     """The only key to who this resident is was destroyed; what was measured stays, of nobody nameable."""
 
     resident: str
     operator: str
     reason: str
+    frames: list[str] = []
+    """The facts, by their id, whose sealed frames can never be opened again either."""
 
 
-class KeyChanged(Body, frozen=True, tag="key_changed"):
-    """From here on names are sealed with another key; `lost`: the one before was not at hand any more."""
+class KeyChanged(Body, frozen=True, tag="key_changed", omit_defaults=True):
+    """From here on names are sealed and the chain is signed with another key than before, or with the first.
+
+    `lost`: the one before was not at hand any more.
+    """
 
     key: str
     lost: bool
     operator: str
     reason: str
+    seals: str = ""
+    """The public half that seals (X25519), in hex; empty in facts from before there were signatures."""
+    signs: str = ""
+    """The public half that checks its signatures (Ed25519), in hex; empty as above."""
+
+
+class Pruned(Body, frozen=True, tag="pruned", omit_defaults=True):
+    """By policy the bodies of these facts were let go; their hashes, times and places stay."""
+
+    facts: list[tuple[int, int]]
+    """First and last seq of each run of facts, ascending."""
+    policy: str
+    days: dict[str, dict[str, str]] = {}
+    """By device and day, what the days say that these facts were added up in: nothing can add them up again.
+
+    A day that ends in `+` and says nothing: up to it, nothing of this device can be added up again.
+    """
+
+
+class Recovered(Body, frozen=True, tag="recovered", omit_defaults=True):
+    """A damaged file was moved aside and everything readable taken over into this one."""
+
+    lost: list[tuple[int, int]]
+    """First and last seq of each run of facts that could not be read or were not what was written."""
+    kept: int
+    """How many facts were taken over."""
+    file: str
+    """The name of the damaged file, moved aside beside the journal."""
+    heads: list[int] = []
+    """The signed ends of the chain that were lost, by their seq."""
+    people: list[str] = []
+    """The residents who can no longer be named, by our key."""
+    versions: dict[str, int] = {}
+    """Of measurements that lost some of their facts, the highest version there had been."""
+
+
+class Audited(Body, frozen=True, tag="audited", omit_defaults=True):
+    """Somebody read, took out or set up something that no other fact tells of (`store/audit.py`)."""
+
+    who: str
+    """An operator as they signed, else `page:`, `api:` or `command:` and an address or a user."""
+    what: str
+    """One word: `read`, `pulled`, `exported`, …"""
+    subject: str
+    """The exam, measurement or resident, by our key, or the thing itself."""
+    reason: str = ""
+    resident: str | None = None
+    detail: dict[str, str] = {}
+    """What else is known of it; never a secret, never a name."""
 
 
 AnyBody = (
@@ -268,6 +332,9 @@ AnyBody = (
     | DeviceEvent
     | ResidentErased
     | KeyChanged
+    | Audited
+    | Pruned
+    | Recovered
 )
 
 
@@ -280,6 +347,15 @@ class Fact(msgspec.Struct, frozen=True):
     body: AnyBody
     prev: bytes
     hash: bytes
+
+
+class Correction(msgspec.Struct, frozen=True):
+    """That a person stated other values than those `measured`, which the machine, or a typist, had given."""
+
+    operator: str
+    reason: str
+    at: Instant
+    measured: dict[str, Value]
 
 
 class Measurement(msgspec.Struct, kw_only=True):
@@ -325,3 +401,12 @@ class Measurement(msgspec.Struct, kw_only=True):
     replaces: str | None = None
     received_seq: int
     """Where the evidence lies: the seq of its `Received` or `ManualEntry`."""
+    correction: Correction | msgspec.UnsetType = msgspec.UNSET
+    """The latest correction by hand; absent where there was none."""
+
+    @property
+    def by_hand(self) -> Correction | None:
+        """The correction whose values stand, None where they are as they were measured."""
+        if isinstance(self.correction, msgspec.UnsetType) or self.values == self.correction.measured:
+            return None
+        return self.correction

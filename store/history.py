@@ -4,11 +4,19 @@ Everything is added up from the facts as they are written, so that a year of one
 """
 
 import sqlite3
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
 
 import msgspec
 
-from store.facts import DeviceEvent, Fact, Received
+from store.facts import DeviceEvent, Fact, Instant, Received
 
+JUMP_S = 120.0
+"""No machine's clock runs wrong by so much within a day: it was set, or lost its time."""
+UNKEPT_DAYS = 60
+"""So many days at most our clock is believed to go on by itself, when a day is written down for a machine."""
+UP_TO = "+"
+"""Ends a day up to which a device's days cannot be added up again (`Pruned.days`)."""
 LONGEST_S = 600
 """From there on a measurement's duration is only known to have been long."""
 OPENED = "link.opened"
@@ -42,6 +50,10 @@ class Day(msgspec.Struct, omit_defaults=True):
     """Whole seconds from the first sign of a measurement to its result, and how many took so long."""
     offset_s: float | None = None
     """Device clock minus ours, as last read."""
+    offset_unsure: bool = False
+    """Our own clock was not synchronised then."""
+    jumps: int = 0
+    """How often its clock was set or lost its time since it was read before on this day."""
     battery: str | None = None
     serial: str | None = None
     firmware: str | None = None
@@ -62,7 +74,7 @@ def note(connection: sqlite3.Connection, fact: Fact) -> None:
             (body.device, encode(body.detail)),
         )
         return
-    key = (body.device, fact.at.utc.date().isoformat())
+    key = (body.device, _day(connection, body.device, fact.at))
     row: tuple[bytes] | None = connection.execute(
         "SELECT document FROM device_days WHERE device = ? AND day = ?", key
     ).fetchone()
@@ -75,12 +87,51 @@ def note(connection: sqlite3.Connection, fact: Fact) -> None:
     )
 
 
+def _day(connection: sqlite3.Connection, device: str, at: Instant) -> str:
+    """Return the day a fact counts for; a clock that nobody keeps goes neither back nor far ahead."""
+    shown = at.utc.date()
+    if not at.synchronised:
+        newest: str | None = connection.execute(
+            "SELECT max(day) FROM device_days WHERE device = ?", (device,)
+        ).fetchone()[0]
+        last = date.fromisoformat(newest) if newest else shown
+        if not last <= shown <= last + timedelta(days=UNKEPT_DAYS):
+            return last.isoformat()
+    return shown.isoformat()
+
+
 def days(connection: sqlite3.Connection, device: str, limit: int) -> list[Day]:
     """Return the device's latest days on which anything happened, newest first."""
     found = connection.execute(
         "SELECT day, document FROM device_days WHERE device = ? ORDER BY day DESC LIMIT ?", (device, limit)
     )
     return [msgspec.structs.replace(decode(document), day=day) for day, document in found]
+
+
+def carried(connection: sqlite3.Connection, facts: Iterable[Fact]) -> dict[str, dict[str, str]]:
+    """Return what `Pruned.days` holds when the bodies of *facts* are let go."""
+    found: dict[str, dict[str, str]] = {}
+    for fact in facts:
+        if not isinstance(fact.body, Received | DeviceEvent):
+            continue
+        device, day = fact.body.device, fact.at.utc.date().isoformat()
+        said = found.setdefault(device, {})
+        rows_ = connection.execute("SELECT day, document FROM device_days WHERE device = ?", (device,))
+        if fact.at.synchronised:
+            said |= {each: document.decode() for each, document in rows_ if each == day}
+        else:  # which day it was counted for cannot be told afterwards
+            said[max(each for each, _ in rows_) + UP_TO] = ""
+    return found
+
+
+def carry_on(connection: sqlite3.Connection, said: Mapping[str, Mapping[str, str]]) -> None:
+    """Write days as `Pruned.days` has them, so that later facts are added to them."""
+    for device, days_ in said.items():
+        connection.executemany(
+            """INSERT INTO device_days VALUES (?, ?, ?)
+               ON CONFLICT (device, day) DO UPDATE SET document = excluded.document""",
+            [(device, day, document.encode()) for day, document in days_.items() if document],
+        )
 
 
 def passport(connection: sqlite3.Connection, device: str) -> dict[str, str]:
@@ -95,7 +146,7 @@ def _add(day: Day, fact: Fact) -> None:
     if isinstance(fact.body, Received):
         _result(day, fact.body, fact)
     elif isinstance(fact.body, DeviceEvent):
-        _event(day, fact.body)
+        _event(day, fact.body, fact.at)
 
 
 def _result(day: Day, body: Received, fact: Fact) -> None:
@@ -105,7 +156,7 @@ def _result(day: Day, body: Received, fact: Fact) -> None:
         day.stored += 1
         return
     if body.clock_offset_s is not None:
-        day.offset_s = body.clock_offset_s
+        _clock(day, body.clock_offset_s, fact.at)
     if body.failed:
         cause = body.failed.partition(":")[0]
         day.failed[cause] = day.failed.get(cause, 0) + 1
@@ -116,11 +167,20 @@ def _result(day: Day, body: Received, fact: Fact) -> None:
         day.seconds[took] = day.seconds.get(took, 0) + 1
 
 
-def _event(day: Day, body: DeviceEvent) -> None:
+def _clock(day: Day, offset_s: float, at: Instant) -> None:
+    """Note how far the device's clock is off; where ours was not kept, a jump may be ours."""
+    sure = at.synchronised and not day.offset_unsure
+    if sure and day.offset_s is not None and abs(offset_s - day.offset_s) > JUMP_S:
+        day.jumps += 1
+    day.offset_s, day.offset_unsure = offset_s, not at.synchronised
+
+
+def _event(day: Day, body: DeviceEvent, at: Instant) -> None:
     if body.code == OPENED:
         day.contacts += 1
     elif body.code == CLOCK_READ:
-        day.offset_s = float(body.detail["offset_s"]) if "offset_s" in body.detail else day.offset_s
+        if "offset_s" in body.detail:
+            _clock(day, float(body.detail["offset_s"]), at)
     elif body.code == IDENTIFIED:
         day.serial = body.detail.get("serial", day.serial)
         day.firmware = body.detail.get("firmware", day.firmware)

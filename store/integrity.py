@@ -1,23 +1,21 @@
 """Whether the journal still is what was written: the chain's end at every start, everything on demand."""
 
 import sqlite3
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator
 
 import msgspec
 
-from store import chain, rows
+from store import chain, comparison, sealing, signing
 from store.chain import Link, Problem
-from store.facts import Fact, Measurement
-from store.projections import AboutMeasurement, encode, fold, replace
+from store.proof import LINKS, UNREADABLE, Proof, Step
+from store.replay import Orphan
+from store.vault import Ring
 
 TAIL = 200
 """Facts checked at every start: enough to meet a torn end, bounded whatever the journal's length."""
 MAX_PROBLEMS = 1000
-UNREADABLE = (ValueError, msgspec.MsgspecError, sqlite3.DatabaseError)
-"""What reading a damaged row or page may raise."""
-
-LINKS = "SELECT seq, id, at, body, body_hash, prev, hash FROM facts"
+Keys = Callable[[sqlite3.Connection], Ring]
+"""Gives the keys at hand as they fit the journal behind a connection."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -28,30 +26,55 @@ class Report(msgspec.Struct, frozen=True):
     head: str
     """The last fact's hash in hex: noted elsewhere, it later proves that nothing before it was changed."""
     problems: list[Problem]
+    last: int = 0
+    """The last fact's seq."""
+    signed: int = 0
+    """Up to this fact a signature of the journal's own key says who wrote it."""
+    notes: list[Problem] = []
+    """What cannot be proven although nothing was changed: unsigned ends, keys that were lost."""
+
+
+class _Full(Exception):
+    """Enough problems were found."""
 
 
 def tail_problems(connection: sqlite3.Connection) -> list[Problem]:
-    """Return what is wrong with the last TAIL facts and the chain's end; reads no more than that."""
-    first: int = connection.execute(
-        "SELECT max(1, coalesce(max(seq), 0) - ? + 1) FROM facts", (TAIL,)
-    ).fetchone()[0]
-    prev = chain.GENESIS
-    if first > 1:
-        before: tuple[bytes] | None = connection.execute(
-            "SELECT hash FROM facts WHERE seq = ?", (first - 1,)
-        ).fetchone()
-        prev = before[0] if before else b""
+    """Return what is wrong with the last TAIL facts and the chain's end; reads no more than that.
+
+    A place where facts are missing since a recovery is none: a gap is looked at by the full check.
+    """
     try:
-        return [*chain.problems(_links(connection, first), first - 1, prev), *_end(connection)]
+        return [*_tail(connection), *_end(connection)]
     except UNREADABLE as error:
         return [Problem(0, f"cannot be read: {error}")]
+
+
+def _tail(connection: sqlite3.Connection) -> Iterator[Problem]:
+    last: int = connection.execute("SELECT coalesce(max(seq), 0) FROM facts").fetchone()[0]
+    first = max(1, last - TAIL + 1)
+    start = _recovered(connection, first)
+    prev = signing.root(connection)
+    if start > 1:
+        before: tuple[bytes] | None = connection.execute(
+            "SELECT hash FROM facts WHERE seq = ?", (start - 1,)
+        ).fetchone()
+        prev = before[0] if before else b""
+    yield from chain.problems(_links(connection, start), start - 1, prev)
+
+
+def _recovered(connection: sqlite3.Connection, first: int) -> int:
+    """Return where facts lie one behind the other without a gap: at *first*, or after the last recovery."""
+    row: tuple[int] | None = connection.execute(
+        "SELECT seq FROM audits WHERE what = 'recovered' ORDER BY seq DESC LIMIT 1"
+    ).fetchone()
+    return max(first, row[0] + 1) if row else first
 
 
 def _end(connection: sqlite3.Connection) -> Iterator[Problem]:
     head: tuple[int, bytes] | None = connection.execute("SELECT seq, hash FROM head").fetchone()
     last: tuple[int, bytes] = connection.execute(
         "SELECT seq, hash FROM facts ORDER BY seq DESC LIMIT 1"
-    ).fetchone() or (0, chain.GENESIS)
+    ).fetchone() or (0, signing.root(connection))
     if head is None:
         yield Problem(last[0], "the note of the chain's end is missing")
     elif head[0] > last[0]:
@@ -60,113 +83,112 @@ def _end(connection: sqlite3.Connection) -> Iterator[Problem]:
         yield Problem(last[0], "is not the end of the chain that was written")
 
 
-def check(connection: sqlite3.Connection) -> Report:
-    """Read everything: SQLite's own structure, the whole chain, and every version folded anew from its facts.
-
-    Linear in the journal's length, constant in memory. Damage is a problem in the report, never an exception.
-    """
-    found: list[Problem] = []
-    try:
-        found.extend(islice(_all_problems(connection), MAX_PROBLEMS))
-        facts, versions, head = _extent(connection)
-    except UNREADABLE as error:
-        found.append(Problem(0, f"cannot be read further: {error}"))
-        facts, versions, head = 0, 0, ""
-    return Report(facts, versions, head, found)
-
-
-def _extent(connection: sqlite3.Connection) -> tuple[int, int, str]:
-    facts: int = connection.execute("SELECT count(*) FROM facts").fetchone()[0]
-    versions: int = connection.execute("SELECT count(*) FROM versions").fetchone()[0]
-    last: tuple[bytes] | None = connection.execute(
-        "SELECT hash FROM facts ORDER BY seq DESC LIMIT 1"
-    ).fetchone()
-    return facts, versions, last[0].hex() if last else ""
-
-
 def _links(connection: sqlite3.Connection, first: int) -> Iterator[Link]:
     """Yield facts from *first* on; a damaged page can give SQLite rows of any kind, so each is looked at."""
     for row in connection.execute(f"{LINKS} WHERE seq >= ? ORDER BY seq", (first,)):
         yield msgspec.convert(row, Link)
 
 
-def _all_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
-    for (text,) in connection.execute("PRAGMA integrity_check(20)").fetchall():
-        if text != "ok":
-            yield Problem(0, f"SQLite: {text}")
-    yield from chain.problems(_links(connection, 1))
-    yield from _end(connection)
-    yield from _version_problems(connection)
+def check(
+    connection: sqlite3.Connection, keys: Keys | None = None, anchor: tuple[int, bytes] | None = None
+) -> Report:
+    """Read everything: SQLite's own structure, the chain with its signatures, every row made anew from facts.
+
+    With the key that *keys* gives at hand, everything sealed is opened too. *anchor* is an end of the chain
+    noted elsewhere, (seq, hash). Linear in the journal's length, constant in memory. Damage is a problem in
+    the report, never an exception.
+    """
+    walk = _Check(connection, keys, anchor)
+    walk.run()
+    return walk.report()
 
 
-def _version_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
-    """Fold every command's facts onto the versions before it, and compare with the versions stored for it."""
-    due = 0
-    for facts in _commands(connection):
+class _Check:
+    """One check, as far as it came."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, keys: Keys | None, anchor: tuple[int, bytes] | None
+    ) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._proof: Proof | None = None
+        self._anchor = anchor
+        self._problems: list[Problem] = []
+        self._orphans: list[Problem] = []
+        self._facts = 0
+
+    def run(self) -> None:
+        """Look at everything, in parts that each stand alone: where one cannot be read the next goes on."""
         try:
-            expected = _folded(connection, facts)
-        except UNREADABLE as error:
-            yield Problem(facts[0].seq, f"cannot be folded: {error}")
-            continue
-        due += len(expected)
-        for version, seq in expected:
-            if _stored(connection, seq) != (encode(replace(version, resident=None)), version.resident):
-                yield Problem(seq, f"version {version.version} of {version.id} is not what its facts say")
-    stored: int = connection.execute("SELECT count(*) FROM versions").fetchone()[0]
-    pruned = connection.execute("SELECT 1 FROM facts WHERE body IS NULL LIMIT 1").fetchone()
-    if stored > due and not pruned:
-        yield Problem(0, f"{stored - due} version(s) have no facts")
+            for part in (self._structure, self._facts_and_rows):
+                try:
+                    self._add(part())
+                except UNREADABLE as error:
+                    self._problems.append(Problem(0, f"cannot be read further: {error}"))
+        except _Full:
+            return
 
-
-def _commands(connection: sqlite3.Connection) -> Iterator[list[Fact]]:
-    """Yield the facts of each command whose bodies are all there."""
-    reading = connection.execute("SELECT command, seq FROM facts ORDER BY seq")
-    command, facts = 0, list[Fact | None]()
-    for first, seq in reading:
-        if first != command and facts:
-            yield [fact for fact in facts if fact is not None]
-            facts = []
-        command = first
+    def report(self) -> Report:
+        """Return what was found."""
         try:
-            facts.append(rows.fact(connection, seq))
+            versions: int = self._connection.execute("SELECT count(*) FROM versions").fetchone()[0]
         except UNREADABLE:
-            facts.append(None)
-    if facts:
-        yield [fact for fact in facts if fact is not None]
+            versions = 0
+        seen = self._proof
+        seq, digest = seen.last if seen is not None and self._facts else (0, b"")
+        signed, notes = (seen.signed, seen.notes) if seen is not None else (0, [])
+        return Report(self._facts, versions, digest.hex(), self._problems, seq, signed, notes)
+
+    def _add(self, found: Iterator[Problem]) -> None:
+        for problem in found:
+            self._problems.append(problem)
+            if len(self._problems) >= MAX_PROBLEMS:
+                raise _Full
+
+    def _structure(self) -> Iterator[Problem]:
+        for (text,) in self._connection.execute("PRAGMA integrity_check(20)").fetchall():
+            if text != "ok":
+                yield Problem(0, f"SQLite: {text}")
+        yield from comparison.schema_problems(self._connection)
+
+    def _facts_and_rows(self) -> Iterator[Problem]:
+        self._proof = seen = Proof(self._connection, self._anchor)
+        mirror = comparison.Mirror(self._connection)
+        try:
+            command: list[Step] = []
+            for step in seen.steps():
+                self._facts += 1
+                yield from _taken(seen)
+                if command and command[0].command != step.command:
+                    yield from self._command(mirror, command)
+                    command = []
+                command.append(step)
+            if command:
+                yield from self._command(mirror, command)
+            yield from _taken(seen)
+            yield from seen.end()
+            yield from (one for one in self._orphans if not _since_loss(seen, one))
+            yield from mirror.problems(seen)
+            ring = self._keys(self._connection) if self._keys is not None else None
+            yield from sealing.problems(self._connection, mirror.connection, seen, ring)
+        finally:
+            mirror.close()
+
+    def _command(self, mirror: comparison.Mirror, steps: list[Step]) -> Iterator[Problem]:
+        try:
+            yield from mirror.take(steps)
+        except Orphan as error:
+            self._orphans.append(Problem(steps[0].link.seq, f"cannot be folded: {error}"))
+        except UNREADABLE as error:
+            yield Problem(steps[0].link.seq, f"cannot be folded: {error}")
 
 
-def _folded(connection: sqlite3.Connection, facts: list[Fact]) -> list[tuple[Measurement, int]]:
-    """Return the versions these facts make, with the seq each is stored under."""
-    standing: dict[str, tuple[Measurement, int]] = {}
-    versions: dict[str, int] = {}
-    for fact in facts:
-        body = fact.body
-        if not isinstance(body, AboutMeasurement):
-            continue
-        key = getattr(body, "of", body.measurement)
-        onto = standing[key][0] if key in standing else _before(connection, key, facts[0].seq)
-        versions.setdefault(
-            body.measurement, onto.version if onto is not None and onto.id == body.measurement else 0
-        )
-        standing[body.measurement] = (fold(onto, fact), fact.seq)
-    recorded = {fact.seq: fact.at for fact in facts}
-    return [
-        (replace(one, version=versions[key] + 1, recorded=recorded[seq]), seq)
-        for key, (one, seq) in standing.items()
-    ]
+def _taken(seen: Proof) -> Iterator[Problem]:
+    """Yield what was found since this was asked last."""
+    found, seen.problems = seen.problems, []
+    yield from found
 
 
-def _before(connection: sqlite3.Connection, key: str, seq: int) -> Measurement | None:
-    row: tuple[bytes, str | None] | None = connection.execute(
-        """SELECT document, resident FROM versions WHERE measurement = ? AND seq < ?
-           ORDER BY version DESC LIMIT 1""",
-        (key, seq),
-    ).fetchone()
-    return rows.restored(*row) if row else None
-
-
-def _stored(connection: sqlite3.Connection, seq: int) -> tuple[bytes, str | None] | None:
-    row: tuple[bytes, str | None] | None = connection.execute(
-        "SELECT document, resident FROM versions WHERE seq = ?", (seq,)
-    ).fetchone()
-    return row
+def _since_loss(seen: Proof, problem: Problem) -> bool:
+    """Say whether facts before this one were lost, so that what it is about may be among them."""
+    return any(low < problem.seq for low, _ in seen.lost)

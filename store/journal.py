@@ -3,7 +3,6 @@
 import asyncio
 import fcntl
 import os
-import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -11,14 +10,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from protocol.errors import JournalDamaged, JournalHeld, StoreError
-from store import chain, keyring, outbox
+from store import aside, backup, chain, intruders, keyring, outbox, signing, version
+from store.aside import Recovery
 from store.facts import Fact, Instant
+from store.faults import os_error, store_error
 from store.integrity import tail_problems
 from store.migrations import migrate
 from store.queries import Queries
+from store.room import Room
 from store.transaction import Head, Pen, Transaction
 from store.vault import Vault
-from store.writer import BUSY_MS, Writer, store_error
+from store.writer import BUSY_MS, Writer, WriterOf
 
 __all__ = ["Journal", "Transaction"]
 
@@ -27,8 +29,6 @@ WAL_BYTES = 16 * 1024 * 1024
 """To what size a WAL that grew is cut when it starts over."""
 PAGE_BYTES = 1024
 """A measurement changes twenty pages a little; small ones spare the card (28 kB written for it, not 70)."""
-MARK_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
-MARK_LENGTH = 6
 
 
 def _nobody(facts: Sequence[Fact]) -> None:
@@ -40,11 +40,16 @@ class Journal:
 
     queries: Queries
     """The read side; its connections cannot write and never checkpoint."""
+    unclean = False
+    """Whether the last one to write it was cut off: then it is worth looking at all of the file."""
+    recovery: Recovery | None
+    """What was lost, where this start found the file damaged and made it anew."""
 
-    def __init__(self, writer: Writer, queries: Queries, lock: int) -> None:
+    def __init__(self, writer: Writer, queries: Queries, lock: int, lost: Recovery | None = None) -> None:
         self._writer = writer
         self._lock = lock
         self.queries = queries
+        self.recovery = lost
 
     @classmethod
     def open(
@@ -56,6 +61,9 @@ class Journal:
         forwarders: Sequence[str] = (),
         on_commit: Callable[[Sequence[Fact]], None] = _nobody,
         key_file: Path | None = None,
+        writer: WriterOf = Writer,
+        room: Room | None = None,
+        recover: bool = False,
     ) -> "Journal":
         """Open the journal at *path*, making it and its folder (0700, files 0600) where there is none.
 
@@ -63,6 +71,10 @@ class Journal:
         the writer's thread after each COMMIT, with the facts. *key_file* holds the key to people's names; by
         default it lies in a folder beside the journal's. Without the right one the journal opens and takes
         measurements, `queries.names_fault` says what is wrong, and no name can be read or written.
+        *writer* takes the open file over; only a simulation gives another. *room* is told of each write, and
+        asked for room where there is none.
+        With *recover* a damaged file is moved aside and all that can be proven taken over into a new one
+        (`store.recovery`); `recovery` then says what was lost.
         The check at start is bounded: settings read back, schema, chain's end; `store.integrity.check` reads
         everything.
 
@@ -70,23 +82,39 @@ class Journal:
         was written or the file system cannot give WAL with full sync, else StoreError: `vault.key_…` where a
         journal without names yet cannot be given a key.
         """
-        lock = _hold(path)
+        version.must_be_suitable()
+        lock = hold(path)
         names = Vault(key_file or keyring.default_file(path))
         try:
-            connection = _connect(path)
+            backup.finish(path)
+            aside.finish(path)
+            intruders.refuse_writers(path)
+            lost, place = None, room or Room(path.parent)
+
+            def begun(connection: sqlite3.Connection) -> Pen:
+                return Pen(connection, gateway, "", now, tuple(forwarders), names, place)
+
             try:
-                pen = Pen(connection, gateway, "", now, tuple(forwarders), names)
-                pen, head = _ready(connection, path, pen)
-            except BaseException:
-                connection.close()
-                raise
+                if recover and aside.unsound(path).exists():
+                    raise JournalDamaged("it was found damaged while it was in use")
+                unclean = _was_left(path)
+                pen, head = _begun(path, begun)
+            except (sqlite3.DatabaseError, JournalDamaged) as error:
+                if not recover or not aside.is_damage(error, path):
+                    raise
+                from store import recovery  # noqa: PLC0415 - hardly ever needed
+
+                lost, unclean = recovery.recover(path, begun), False
+                pen, head = _begun(path, begun)
         except sqlite3.Error as error:
             os.close(lock)
-            raise store_error(error) from error
+            raise store_error(error, path.parent) from error
         except BaseException:
             os.close(lock)
             raise
-        return cls(Writer(pen, head, on_commit), Queries(path, names), lock)
+        made = cls(writer(pen, head, on_commit), Queries(path, names), lock, lost)
+        made.unclean = unclean
+        return made
 
     def submit(self, command: Callable[[Transaction], T]) -> Future[T]:
         """Have the writer run *command*; the future is resolved after COMMIT, with its result or its error.
@@ -111,14 +139,30 @@ class Journal:
         self._lock = -1
 
 
-def _hold(path: Path) -> int:
+def _begun(path: Path, pen: Callable[[sqlite3.Connection], Pen]) -> tuple[Pen, Head]:
+    """Open the file and make it ready; where that fails it is closed again."""
+    connection = _connect(path)
+    try:
+        return _ready(connection, path, pen(connection))
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _was_left(path: Path) -> bool:
+    """Say whether a WAL with something in it lies there, as a power cut leaves it."""
+    wal = path.with_name(f"{path.name}-wal")
+    return wal.exists() and wal.stat().st_size > 0
+
+
+def hold(path: Path) -> int:
     """Make the folder, and hold the side file that keeps a second writer out; returns its descriptor."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _keep_to_itself(path.parent)
         lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from error
+        raise os_error(error, path) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -141,7 +185,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         for folder in (path.parent, path.parent.parent):
             _sync_folder(folder)
     except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from error
+        raise os_error(error, path) from error
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
 
 
@@ -167,16 +211,23 @@ def _ready(connection: sqlite3.Connection, path: Path, pen: Pen) -> tuple[Pen, H
     mode: str = connection.execute("PRAGMA journal_mode").fetchone()[0]
     level: int = connection.execute("PRAGMA synchronous").fetchone()[0]
     if (mode, level) != ("wal", 2):
-        raise JournalDamaged(f"no durable writing here: journal_mode {mode}, synchronous {level}")
+        raise StoreError(
+            f"no durable writing here: journal_mode {mode}, synchronous {level}", code=JournalDamaged.code
+        )
     migrate(connection, path, pen.vault)
-    mark = "".join(secrets.choice(MARK_LETTERS) for _ in range(MARK_LENGTH))
+    mark = aside.new_mark()
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute("INSERT OR IGNORE INTO head VALUES (1, ?, 0, ?)", (mark, chain.GENESIS))
+    begun = "INSERT OR IGNORE INTO head(one, mark, seq, hash) VALUES (1, ?, 0, ?)"
+    connection.execute(begun, (mark, chain.GENESIS))
     wrong = tail_problems(connection)
     if wrong:
         raise JournalDamaged("; ".join(f"fact {problem.seq}: {problem.what}" for problem in wrong))
     outbox.register(connection, pen.forwarders)
-    pen.vault.begin(connection)
-    connection.execute("COMMIT")
     row: tuple[str, int, bytes] = connection.execute("SELECT mark, seq, hash FROM head").fetchone()
-    return pen._replace(mark=row[0]), Head(row[1], row[2])
+    pen = pen._replace(mark=row[0])
+    opening = Transaction(pen, Head(row[1], row[2]))
+    opening.begin_key()
+    if opening.head.hash != row[2]:
+        signing.write(connection, pen.vault.ring(connection), opening.head, opening.facts)
+    connection.execute("COMMIT")
+    return pen, opening.head

@@ -1,4 +1,4 @@
-"""The key to people's names: 32 random bytes in a file of their own, never in the database.
+"""The key to people's names and to the signatures: 32 random bytes in a file, never in the database.
 
 Standard library only: a start reads the key, but needs no cryptography package before a person is shown.
 """
@@ -38,14 +38,15 @@ class Key:
     private: bytes = field(repr=False)
     """Opens what was sealed with nothing but the public half at hand."""
     lookup: bytes = field(repr=False)
+    signing: bytes = field(repr=False)
+    """Signs the ends of the journal's chain."""
 
     @classmethod
     def of(cls, secret: bytes) -> "Key":
         """Derive everything from *secret*."""
-        wrapping, private, lookup = (
-            derived(secret, f"checkup-gateway {use} 1") for use in ("wrapping", "private", "lookup")
-        )
-        return cls(derived(secret, "checkup-gateway name 1")[:8].hex(), wrapping, private, lookup)
+        uses = ("wrapping", "private", "lookup", "signing")
+        wrapping, private, lookup, signing = (derived(secret, f"checkup-gateway {use} 1") for use in uses)
+        return cls(derived(secret, "checkup-gateway name 1")[:8].hex(), wrapping, private, lookup, signing)
 
     def digest(self, value: str) -> bytes:
         """Return what a person's number is looked up by: HMAC-SHA256, of no use without the key."""
@@ -92,6 +93,7 @@ def make(path: Path, like: Path | None = None) -> bytes:
     secret = new()
     try:
         there = path.parent.exists()
+        above = [folder.parent for folder in path.parents if not folder.exists()]
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = _draft(path, [secret])
         if like is not None:
@@ -101,7 +103,8 @@ def make(path: Path, like: Path | None = None) -> bytes:
             os.link(draft, path)
         finally:
             draft.unlink()
-        _sync(path.parent)
+        for folder in (path.parent, *above):
+            _sync(folder)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}", code="vault.key_unwritable") from error
     return secret

@@ -1,18 +1,20 @@
 """The journal's tables, step by step; a file written by a newer release is left alone."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from protocol.errors import SchemaTooNew
-from store import history, rows, upgrade
+from store import audit, clocks, history, rows, upgrade
+from store.facts import Fact
 from store.vault import Vault
 
 if TYPE_CHECKING:
     from sqlite_utils.db import Database
 
-SCHEMA = 3
+SCHEMA = 4
 """The number of steps below; a file carries the number it was brought to."""
 
 FACTS = (
@@ -125,6 +127,52 @@ IDENTITY = (
 are wrapped with one of them each, for a resident or a fact; their rows never change in size."""
 
 
+GONE = ("DROP TABLE residents", "DROP TABLE identifiers")
+"""Who they were stands under lock now."""
+
+
+EVIDENCE = (
+    "ALTER TABLE keys ADD COLUMN signs BLOB",
+    "ALTER TABLE head ADD COLUMN key TEXT",
+    "ALTER TABLE head ADD COLUMN signature BLOB",
+    """CREATE TABLE heads(
+        seq INTEGER PRIMARY KEY, hash BLOB NOT NULL, after INTEGER NOT NULL, key TEXT NOT NULL,
+        signature BLOB NOT NULL) STRICT""",
+    """CREATE TRIGGER heads_keep BEFORE UPDATE ON heads
+        BEGIN SELECT RAISE(ABORT, 'signed heads are append-only'); END""",
+    """CREATE TRIGGER heads_stay BEFORE DELETE ON heads
+        BEGIN SELECT RAISE(ABORT, 'signed heads are append-only'); END""",
+    """CREATE TABLE audits(
+        seq INTEGER PRIMARY KEY, at TEXT NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL,
+        subject TEXT NOT NULL, resident TEXT) STRICT""",
+    "CREATE INDEX audits_who ON audits(who, seq)",
+    "CREATE INDEX audits_what ON audits(what, seq)",
+    "CREATE INDEX audits_resident ON audits(resident, seq) WHERE resident IS NOT NULL",
+    """CREATE TRIGGER audits_keep BEFORE UPDATE ON audits
+        BEGIN SELECT RAISE(ABORT, 'audits are append-only'); END""",
+    """CREATE TRIGGER audits_stay BEFORE DELETE ON audits
+        BEGIN SELECT RAISE(ABORT, 'audits are append-only'); END""",
+    "DROP TRIGGER facts_keep",
+    """CREATE TRIGGER facts_keep BEFORE UPDATE ON facts
+        WHEN NEW.body IS NOT NULL
+          OR (NEW.seq, NEW.command, NEW.id, NEW.at, NEW.body_hash, NEW.prev, NEW.hash)
+          IS NOT (OLD.seq, OLD.command, OLD.id, OLD.at, OLD.body_hash, OLD.prev, OLD.hash)
+        BEGIN SELECT RAISE(ABORT, 'facts are append-only'); END""",
+    "DROP TRIGGER versions_keep",
+    """CREATE TRIGGER versions_keep BEFORE UPDATE ON versions
+        WHEN NEW.document IS NOT x''
+          OR (NEW.seq, NEW.measurement, NEW.version, NEW.status, NEW.kind, NEW.resident)
+          IS NOT (OLD.seq, OLD.measurement, OLD.version, OLD.status, OLD.kind, OLD.resident)
+          OR NOT EXISTS (SELECT 1 FROM facts WHERE seq = NEW.seq AND body IS NULL)
+          OR NOT EXISTS (SELECT 1 FROM measurements WHERE id = NEW.measurement AND seq > NEW.seq)
+        BEGIN SELECT RAISE(ABORT, 'versions are append-only'); END""",
+)
+"""`keys.signs` is the public half of what a key signs with. `head` has the signature over the newest end of
+the chain, made at each commit; `heads` keeps one now and then, `after` being the seq of the kept one before
+it (0: none). A fact's body may be let go (NULL), and then a version written with it that is not the latest
+any more (empty); nothing else of either ever changes."""
+
+
 def migrate(connection: sqlite3.Connection, path: Path, vault: Vault) -> None:
     """Bring the file at *path* to SCHEMA, a transaction a step; raises SchemaTooNew, changing nothing.
 
@@ -155,27 +203,56 @@ def _apply(connection: sqlite3.Connection, vault: Vault) -> None:
         db.execute("PRAGMA user_version = 1")
 
     @steps(name="0002_history")
-    def history(db: "Database", /) -> None:
+    def device_days(db: "Database", /) -> None:
         _all(db, HISTORY)
-        _noted(db.conn)
+        _each(db.conn, history.note)
         db.execute("PRAGMA user_version = 2")
 
     @steps(name="0003_identity")
     def identity(db: "Database", /) -> None:
         _all(db, IDENTITY)
         upgrade.seal_people(db.conn, vault)
-        _all(db, ("DROP TABLE residents", "DROP TABLE identifiers"))
+        _all(db, GONE)
         db.execute("PRAGMA user_version = 3")
+
+    @steps(name="0004_evidence")
+    def evidence(db: "Database", /) -> None:
+        _all(db, EVIDENCE)
+        _all(db, ("DELETE FROM device_days", "DELETE FROM passports"))
+        _each(db.conn, history.note)  # they are added up a little otherwise than before
+        _each(db.conn, audit.note)
+        _all(db, clocks.TABLES)
+        clocks.rebuild(db.conn)
+        db.execute("PRAGMA user_version = 4")
 
     steps.apply(Database(connection, recursive_triggers=False, execute_plugins=False))
 
 
-def _noted(connection: sqlite3.Connection) -> None:
-    """Add up every device's days from the facts there are."""
+def schema_of(path: Path) -> int | None:
+    """Return the schema of the file at *path*, None where it no longer says."""
+    connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)
+    try:
+        found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.DatabaseError:
+        return None
+    finally:
+        connection.close()
+    return found if found in range(1, SCHEMA + 1) else None
+
+
+def statements() -> Iterator[str]:
+    """Yield all that makes an empty journal's tables, as the steps above do."""
+    yield from (*FACTS, *MEASUREMENTS, *VISITS, *DELIVERIES, *HISTORY, *IDENTITY)
+    yield from GONE
+    yield from (*EVIDENCE, *clocks.TABLES)
+
+
+def _each(connection: sqlite3.Connection, note: Callable[[sqlite3.Connection, Fact], None]) -> None:
+    """Have *note* write its rows for every fact there is, in order."""
     for (seq,) in connection.execute("SELECT seq FROM facts WHERE body IS NOT NULL ORDER BY seq").fetchall():
         fact = rows.fact(connection, seq)
         if fact is not None:
-            history.note(connection, fact)
+            note(connection, fact)
 
 
 def _all(db: "Database", statements: Iterable[str]) -> None:

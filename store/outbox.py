@@ -132,15 +132,25 @@ def known(
 
 
 def delivered(
-    connection: sqlite3.Connection, forwarder: str, measurement: str, version: int, receipt: Mapping[str, str]
+    connection: sqlite3.Connection,
+    forwarder: str,
+    measurement: str,
+    version: int,
+    receipt: Mapping[str, str] | None,
 ) -> None:
-    """Keep the receipt; the row is settled unless a newer version came meanwhile."""
+    """Keep the receipt, if there is a new one; the row is settled unless a newer version came meanwhile."""
     connection.execute(
-        """UPDATE outbox SET receipt = ?1, delivered_version = max(coalesce(delivered_version, 0), ?2),
+        """UPDATE outbox SET receipt = coalesce(?1, receipt),
+               delivered_version = max(coalesce(delivered_version, 0), ?2),
                state = CASE WHEN version = ?2 THEN 'delivered' ELSE state END,
                reason = CASE WHEN version = ?2 THEN NULL ELSE reason END
            WHERE forwarder = ?3 AND measurement = ?4""",
-        (msgspec.json.encode(dict(receipt)), version, forwarder, measurement),
+        (
+            msgspec.json.encode(dict(receipt)) if receipt is not None else None,
+            version,
+            forwarder,
+            measurement,
+        ),
     )
 
 

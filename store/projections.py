@@ -6,11 +6,12 @@ from hashlib import sha256
 
 import msgspec
 
-from store import history
+from store import audit, history
 from store.exams import Skipped
 from store.facts import (
     Bound,
     Corrected,
+    Correction,
     Derived,
     DeviceEvent,
     DevicePointed,
@@ -59,7 +60,7 @@ def fold(measurement: Measurement | None, fact: Fact) -> Measurement:
         case Derived():
             return _derived(measurement, body)
         case Corrected():
-            return _corrected(measurement, body)
+            return _corrected(measurement, body, fact.at)
         case Voided():
             return replace(measurement, status="entered-in-error", replaced_by=body.replaced_by)
         case _:
@@ -164,10 +165,13 @@ def _derived(measurement: Measurement, body: Derived) -> Measurement:
     )
 
 
-def _corrected(measurement: Measurement, body: Corrected) -> Measurement:
-    """Take a person's values; what was derived from the old ones no longer holds."""
+def _corrected(measurement: Measurement, body: Corrected, at: Instant) -> Measurement:
+    """Take a person's values, with what was measured beside them; what was derived no longer holds."""
     status = "corrected" if measurement.status == "final" else measurement.status
-    return replace(measurement, values=body.values, status=status, derived={}, derived_from=[])
+    corrected = replace(measurement, values=body.values, status=status, derived={}, derived_from=[])
+    if body.measured is None:
+        return corrected
+    return replace(corrected, correction=Correction(body.operator, body.reason, at, body.measured))
 
 
 def likeness(kind: str, values: dict[str, Value]) -> int:
@@ -176,8 +180,30 @@ def likeness(kind: str, values: dict[str, Value]) -> int:
     return int.from_bytes(sha256(canonical).digest()[:8], "big") >> 1
 
 
+def settle(connection: sqlite3.Connection, measurement: Measurement, seq: int) -> None:
+    """Write the row by which a measurement is found, as it stands with the version at *seq*."""
+    machine = measurement.source == "machine"
+    connection.execute(
+        """INSERT INTO measurements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE
+           SET seq = excluded.seq, status = excluded.status, exam = excluded.exam,
+               resident = excluded.resident, likeness = excluded.likeness""",
+        (
+            measurement.id,
+            seq,
+            measurement.received_seq,
+            measurement.status,
+            measurement.kind,
+            measurement.device,
+            measurement.exam,
+            measurement.resident,
+            likeness(measurement.kind, measurement.values) if machine else None,
+        ),
+    )
+
+
 def project(connection: sqlite3.Connection, fact: Fact) -> None:
-    """Write the rows that *fact* means for exams, devices and records."""
+    """Write the rows that *fact* means for exams, devices and records, and by which an audit finds it."""
+    audit.note(connection, fact)
     write = _WRITERS.get(type(fact.body))
     if write is not None:
         write(connection, fact)

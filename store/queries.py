@@ -1,26 +1,23 @@
 """The read side: answers from the projections, over connections that cannot write, from any thread."""
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import sha256
-from itertools import islice
+from datetime import datetime
 from pathlib import Path
-from typing import TypedDict
 from urllib.parse import quote
 
 import msgspec
 
-from protocol.errors import JournalDamaged, RequestRefused, StoreError
-from store import history, integrity, outbox, rows, vault
+from protocol.errors import StoreError
+from store import aside, audit, backup, evidence, history, integrity, outbox, proof, retention, rows, vault
 from store.chain import Link
 from store.exams import Exam
-from store.facts import DeviceEvent, Fact, Instant, Measurement, Received
+from store.facts import DeviceEvent, Instant, Measurement
+from store.faults import store_error
 from store.residents import Resident
 from store.vault import PersonRow, Ring, Vault
-from store.writer import store_error
 
 WINDOW = 20_000
 """Facts a filtered page looks through at most: a page may be short, even empty, and still have `more`."""
@@ -29,27 +26,6 @@ PAGE = """SELECT v.seq, v.document, p.id, k.key, k.wrapped, p.sealed FROM versio
           LEFT JOIN persons AS p ON p.id = v.resident LEFT JOIN data_keys AS k ON k.owner = p.id"""
 NO_RESIDENT = b'"resident":null'
 """Stands once in every stored version: a JSON string cannot hold it unescaped."""
-
-
-class Evidence(TypedDict):
-    """What a measurement rests on; `frames` and `sha256` are None or empty for one that was typed in.
-
-    `sha256` covers the frames given. Where one may name a person these are the frames as they came; if the
-    key to them is not at hand or was destroyed, what stands open in the fact. `sealed` is what stands sealed
-    there: the hash that was sent out covers the open frames and then this.
-    """
-
-    measurement: str
-    device: str | None
-    driver: str | None
-    frames: list[str]
-    sha256: str | None
-    sealed: str | None
-    seq: int
-    fact: str
-    received: str
-    hash: str
-    prev: str
 
 
 class Noted(msgspec.Struct, frozen=True):
@@ -76,6 +52,8 @@ class Queries:
     def __init__(self, path: Path, key: Vault | None = None) -> None:
         """Without *key* residents are `Unnamed`."""
         self._vault = key or Vault(None)
+        self._path = path.absolute()
+        self._folder = path.absolute().parent
         self._uri = f"file:{quote(str(path.absolute()))}?mode=ro"
         self._idle: list[sqlite3.Connection] = []
         self._door = threading.Lock()
@@ -97,7 +75,7 @@ class Queries:
             connection.execute("BEGIN")
             yield connection
         except sqlite3.Error as error:
-            raise store_error(error) from error
+            raise store_error(error, self._folder) from error
         finally:
             self._take_back(connection)
 
@@ -112,7 +90,7 @@ class Queries:
             connection.execute("PRAGMA query_only = ON")
             connection.execute("PRAGMA busy_timeout = 5000")
         except sqlite3.Error as error:
-            raise store_error(error) from error
+            raise store_error(error, self._folder) from error
         return connection
 
     def _take_back(self, connection: sqlite3.Connection) -> None:
@@ -142,7 +120,7 @@ class Queries:
         *resident_identifier* is (system, value), or a value in any system. Raises RequestRefused
         `request.cursor`.
         """
-        start = _position(after)
+        start = rows.position(after, CURSOR)
         where, arguments = ["v.seq > ?"], [start, *(one for one in (status, kind) if one is not None)]
         where += [f"v.{name} = ?" for name, one in (("status", status), ("kind", kind)) if one is not None]
         with self._reading() as connection:
@@ -188,40 +166,10 @@ class Queries:
         with self._reading() as connection:
             return rows.measurement(connection, key)
 
-    def evidence(self, key: str) -> Evidence | None:
-        """Return a measurement's raw frames in hex, their hash, and its place in the chain."""
+    def evidence(self, key: str) -> evidence.Evidence | None:
+        """Return a measurement's frames in hex, their hash, its place in the chain and who signed for it."""
         with self._reading() as connection:
-            measurement = rows.measurement(connection, key)
-            if measurement is None:
-                return None
-            fact = rows.fact(connection, measurement.received_seq)
-            if fact is None:
-                raise JournalDamaged(f"fact {measurement.received_seq} is missing")
-            frames, sealed = self._frames(connection, fact)
-        came = sha256(bytes.fromhex("".join(frames))).hexdigest()
-        return Evidence(
-            measurement=key,
-            device=measurement.device,
-            driver=measurement.driver,
-            frames=frames,
-            sha256=measurement.evidence_sha256 if sealed is None else came,
-            sealed=sealed,
-            seq=fact.seq,
-            fact=fact.id,
-            received=fact.at.utc.isoformat(),
-            hash=fact.hash.hex(),
-            prev=fact.prev.hex(),
-        )
-
-    def _frames(self, connection: sqlite3.Connection, fact: Fact) -> tuple[list[str], str | None]:
-        """Return a measurement's frames as they came, if that can be read, and what is sealed of them."""
-        body = fact.body
-        if not isinstance(body, Received) or body.sealed is None:
-            return body.evidence if isinstance(body, Received) else [], None
-        secret = vault.open_fact(connection, self._vault.ring(connection), fact.id, body.sealed)
-        if secret is None:
-            return body.evidence, body.sealed
-        return msgspec.json.decode(secret, type=list[str]), body.sealed
+            return evidence.of(connection, self._vault.ring(connection), key)
 
     def tray(self, limit: int = 100) -> list[Measurement]:
         """Return the measurements that belong to nobody yet, newest first."""
@@ -324,6 +272,26 @@ class Queries:
         with self._reading() as connection:
             return history.passport(connection, device)
 
+    def audit(
+        self,
+        wanted: audit.Wanted,
+        position: str | None = None,
+        limit: int = 100,
+        *,
+        resident: str | None = None,
+        newest: bool = False,
+    ) -> tuple[list[audit.Entry], str, bool]:
+        """Return what somebody did, from a cursor on: entries, next cursor, whether more follow.
+
+        *resident* is a key of ours or a number of theirs; *newest* goes back in time. Raises RequestRefused
+        `request.cursor`.
+        """
+        with self._reading() as connection:
+            if resident is not None:
+                keys = {resident, *_keys(connection, self._vault.ring(connection), resident)}
+                wanted = wanted._replace(residents=sorted(keys))
+            return (audit.latest if newest else audit.page)(connection, wanted, position, limit)
+
     def counts(self) -> Counts:
         """Return how much the journal holds."""
         with self._reading() as connection:
@@ -336,54 +304,38 @@ class Queries:
                 open_exams=one("SELECT count(*) FROM exams WHERE closed IS NULL").fetchone()[0],
             )
 
-    def check(self) -> integrity.Report:
+    def prunable(self, before: datetime, limit: int) -> list[str]:
+        """Return measurements from before that moment whose raw bodies may go; see `store.retention`."""
+        with self._reading() as connection:
+            return retention.candidates(connection, retention.horizon(connection, before), limit)
+
+    def sound(self) -> bool:
+        """Read the whole file once and say whether its structure is whole; a false answer is remembered.
+
+        Linear in the file's size (`docs/bench.md`); readings go on meanwhile. The next start then makes the
+        journal anew (`store.recovery`).
+        """
+        with self._reading() as connection:
+            whole: bool = connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+        if not whole:
+            aside.unsound(self._path).touch(0o600)
+        return whole
+
+    def check(self, anchor: tuple[int, bytes] | None = None) -> integrity.Report:
         """Check everything; see `store.integrity.check`. With the key at hand, what is sealed too."""
         with self._reading() as connection:
-            report = integrity.check(connection)
-            ring = self._vault.ring(connection)
-            sealed = islice(vault.problems(connection, ring), integrity.MAX_PROBLEMS) if ring.keys else ()
-            return msgspec.structs.replace(report, problems=[*report.problems, *sealed])
+            return integrity.check(connection, self._vault.ring, anchor)
 
     def facts(self, after: int = 0) -> Iterator[bytes]:
         """Yield facts after seq *after* as JSON: seq, id, at, body, and body_hash, prev, hash in hex."""
         with self._reading() as connection:
-            for row in connection.execute(f"{integrity.LINKS} WHERE seq > ? ORDER BY seq", (after,)):
+            for row in connection.execute(f"{proof.LINKS} WHERE seq > ? ORDER BY seq", (after,)):
                 yield _exported(Link._make(row))
 
     def backup(self, target: Path) -> integrity.Report:
-        """Copy the journal as it stands to the new file *target* (0600), check the copy and sync it.
-
-        Raises StoreError where *target* exists or cannot be written; what was begun is removed.
-        """
-        try:
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-        except OSError as error:
-            raise StoreError(f"{target}: {error.strerror}") from error
-        try:
-            return self._copied(target)
-        except BaseException:
-            target.unlink()
-            raise
-
-    def _copied(self, target: Path) -> integrity.Report:
-        copy = sqlite3.connect(target, isolation_level=None)
-        try:
-            with self._reading() as connection:
-                connection.backup(copy)
-            # One file that needs no companion: the copy may travel on a stick.
-            copy.execute("PRAGMA journal_mode = DELETE")
-            report = integrity.check(copy)
-        except sqlite3.Error as error:
-            raise store_error(error) from error
-        finally:
-            copy.close()
-        for name, flags in ((target, os.O_RDONLY), (target.absolute().parent, os.O_RDONLY | os.O_DIRECTORY)):
-            descriptor = os.open(name, flags | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        return report
+        """Copy the journal as it stands to the new file *target* and check it; see `store.backup.copied`."""
+        with self._reading() as connection:
+            return backup.copied(connection, target)
 
 
 def joined(document: bytes, person: bytes | None) -> bytes:
@@ -398,15 +350,6 @@ def _joined(ring: Ring, found: Sequence[tuple[bytes, *PersonRow]]) -> list[bytes
         if owner not in people:
             people[owner] = vault.document(ring, (owner, key, wrapped, sealed))
     return [joined(row[0], people[row[1]]) for row in found]
-
-
-def _position(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    digits = cursor.removeprefix(CURSOR)
-    if digits == cursor or not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
-        raise RequestRefused(cursor, code="request.cursor")
-    return int(digits)
 
 
 def _top(connection: sqlite3.Connection) -> int:

@@ -4,6 +4,7 @@ import sqlite3
 
 import msgspec
 
+from protocol.errors import RequestRefused
 from store.exams import Exam, Skipped
 from store.facts import AnyBody, Fact, Instant, Measurement
 
@@ -91,3 +92,13 @@ def fact(connection: sqlite3.Connection, seq: int) -> Fact | None:
     if row is None or row[3] is None:
         return None
     return Fact(row[0], row[1], decode_instant(row[2]), decode_body(row[3]), row[4], row[5])
+
+
+def position(cursor: str | None, prefix: str) -> int:
+    """Return the place that a cursor of ours names, 0 for none. Raises RequestRefused `request.cursor`."""
+    if cursor is None:
+        return 0
+    digits = cursor.removeprefix(prefix)
+    if digits == cursor or not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
+        raise RequestRefused(cursor, code="request.cursor")
+    return int(digits)

@@ -7,7 +7,20 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from protocol.errors import RequestRefused, StoreError
-from store import chain, erasure, identity, outbox, register, residents, rows, vault
+from store import (
+    chain,
+    clocks,
+    erasure,
+    history,
+    identity,
+    outbox,
+    register,
+    residents,
+    retention,
+    rows,
+    vault,
+)
+from store.clocks import ClockRows
 from store.exams import Exam
 from store.facts import (
     AnyBody,
@@ -22,16 +35,21 @@ from store.facts import (
     KeyChanged,
     ManualEntry,
     Measurement,
+    Pruned,
     Received,
+    Recovered,
     Refused,
     Reissued,
     ResidentErased,
     Value,
 )
-from store.projections import AboutMeasurement, encode, fold, likeness, project, replace
+from store.projections import AboutMeasurement, encode, fold, likeness, project, replace, settle
 from store.residents import Identifier, Resident
+from store.room import Room
 from store.vault import Ring, Vault
 
+FIRST_KEY = "the first to sign"
+KEY_AGAIN = "named again, for the fact that named it is lost"
 SIMILAR = 10
 """How many earlier measurements with equal values are looked at."""
 
@@ -52,6 +70,7 @@ class Pen(NamedTuple):
     now: Callable[[], Instant]
     forwarders: Sequence[str]
     vault: Vault
+    room: Room | None = None
 
 
 class _Touched(NamedTuple):
@@ -81,6 +100,9 @@ class Transaction:
         """Whether nothing of what this command overwrote may stay in the file's companions."""
         self._first = head.seq + 1
         self._touched: dict[str, _Touched] = {}
+        self._highest: Mapping[str, int] = {}
+        """Of measurements that lost versions with a damaged file: the highest there was."""
+        self._course = clocks.Course(pen.connection)
 
     def now(self) -> Instant:
         """Return this moment."""
@@ -111,19 +133,33 @@ class Transaction:
         """
         self._must_be_open()
         onto = self._onto(body)
+        at = self.look()
         if secret is not None:
             assert isinstance(body, Received | DeviceEvent)
             ring = self._pen.vault.ring(self._connection)
             sealed = vault.seal_fact(self._connection, ring, self._next_fact, secret)
             body = replace(body, sealed=sealed)
-        fact = self._written(body)
+        fact = self._written(body, at)
         project(self._connection, fact)
         if isinstance(body, AboutMeasurement):
             self._touch(body.measurement, onto, fact)
+        if isinstance(body, Recovered):
+            self._highest = body.versions
         return fact
 
-    def _written(self, body: AnyBody) -> Fact:
-        at, written = self._pen.now(), encode(body)
+    def look(self) -> Instant:
+        """Return this moment; where our clock was set since the last fact, a `ClockSet` is written first."""
+        at, last = self._pen.now(), self.last_at()
+        if (turned := self._course.turned(last, at)) is not None:
+            self._written(turned, at)
+        return at
+
+    def last_at(self) -> Instant | None:
+        """Return the moment of the last fact."""
+        return self.facts[-1].at if self.facts else clocks.written_at(self._connection, self.head.seq)
+
+    def _written(self, body: AnyBody, at: Instant) -> Fact:
+        written, before = encode(body), self.last_at()
         (_, prev), seq, stamp = self.head, self.next_seq, encode(at)
         key, body_hash = self._next_fact, sha256(written).digest()
         hashed = chain.digest(prev, seq, key, stamp, body_hash)
@@ -134,6 +170,7 @@ class Transaction:
         fact = Fact(seq, key, at, body, prev, hashed)
         self.head = Head(seq, hashed)
         self.facts.append(fact)
+        self._course.wrote(seq, before, at)
         return fact
 
     def _must_be_open(self) -> None:
@@ -171,7 +208,8 @@ class Transaction:
 
     def _touch(self, key: str, onto: Measurement | None, fact: Fact) -> None:
         touched = self._touched.get(key)
-        before = touched.before if touched else onto.version if onto and onto.id == key else 0
+        known = max(onto.version if onto and onto.id == key else 0, self._highest.get(key, 0))
+        before = touched.before if touched else known
         self._touched[key] = _Touched(fold(onto, fact), before, fact.seq, fact.at, settled=False)
 
     @contextmanager
@@ -188,6 +226,7 @@ class Transaction:
                 self._connection.execute("RELEASE inner")
             self.head, length, self._touched = kept
             del self.facts[length:]
+            self._course.forget()
             raise
         self._connection.execute("RELEASE inner")
 
@@ -208,34 +247,17 @@ class Transaction:
                     encode(replace(version, resident=None)),
                 ),
             )
-            self._settle(version, touched.seq)
+            settle(self._connection, version, touched.seq)
+            if version.version == 1 and not version.received.synchronised:
+                clocks.doubt(self._connection, version.id)
             outbox.queue(self._connection, self._pen.forwarders, version, touched.seq)
         self._touched = {}
-
-    def _settle(self, measurement: Measurement, seq: int) -> None:
-        machine = measurement.source == "machine"
-        self._connection.execute(
-            """INSERT INTO measurements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE
-               SET seq = excluded.seq, status = excluded.status, exam = excluded.exam,
-                   resident = excluded.resident, likeness = excluded.likeness""",
-            (
-                measurement.id,
-                seq,
-                measurement.received_seq,
-                measurement.status,
-                measurement.kind,
-                measurement.device,
-                measurement.exam,
-                measurement.resident,
-                likeness(measurement.kind, measurement.values) if machine else None,
-            ),
-        )
 
     def _settle_all(self) -> None:
         """Write the rows of what this command changed so far, so that a search finds it."""
         for key, touched in self._touched.items():
             if not touched.settled:
-                self._settle(touched.current, touched.seq)
+                settle(self._connection, touched.current, touched.seq)
                 self._touched[key] = touched._replace(settled=True)
 
     def next_measurement_id(self, device: str, serial: str | None, driver: str, record: str | None) -> str:
@@ -338,6 +360,16 @@ class Transaction:
         )
         return [one for one in self._all([row[0] for row in found]) if one.values == wanted]
 
+    def fact(self, seq: int) -> Fact | None:
+        """Return one fact; None where there is none or its body was let go."""
+        return rows.fact(self._connection, seq)
+
+    @property
+    def clocks(self) -> ClockRows:
+        """The turns of our clock, and the measurements whose time may become better known."""
+        self._must_be_open()
+        return ClockRows(self._connection)
+
     def _all(self, keys: Iterable[str]) -> list[Measurement]:
         return [one for one in map(self.measurement, keys) if one is not None]
 
@@ -368,8 +400,10 @@ class Transaction:
         self._must_be_open()
         ring = self._pen.vault.ring(self._connection)
         erasure.must_be_possible(self._connection, ring, resident, operator, reason)
-        fact = self.append(ResidentErased(resident=resident, operator=operator, reason=reason))
-        erasure.erase(self._connection, ring, resident)
+        frames = erasure.sealed_of(self._connection, ring, resident)
+        body = ResidentErased(resident=resident, operator=operator, reason=reason, frames=frames)
+        fact = self.append(body)
+        erasure.erase(self._connection, resident, frames)
         self.forgetful = True
         return fact
 
@@ -382,9 +416,36 @@ class Transaction:
         before = self._pen.vault.look_again(self._connection).current
         ring = self._pen.vault.appoint(self._connection, over_lost=over_lost)
         if ring.current != before:
-            lost = before not in ring.keys
-            self.append(KeyChanged(key=ring.current, lost=lost, operator=operator, reason=reason))
+            self._introduce(operator, reason, lost=before not in ring.keys)
         return ring.current
+
+    def begin_key(self) -> None:
+        """Give a new journal its key and begin its chain with it; called once, at the start.
+
+        A journal from before there were signatures gets a fact that names the key. Raises StoreError
+        `vault.key_…` where a new journal cannot be given one.
+        """
+        ring = self._pen.vault.begin(self._connection)
+        if ring.fault is not None or vault.may_sign(self._connection, ring.current):
+            return
+        if self.head.seq:
+            self._introduce("", FIRST_KEY, lost=False)
+        else:
+            seals, signs = self._pen.vault.introduce(self._connection)
+            self.head = Head(0, chain.root(ring.current, seals, signs))
+
+    def name_key(self) -> None:
+        """Name the key in use once more, if it is at hand: the fact that did is lost with a damaged file."""
+        ring = self._pen.vault.ring(self._connection)
+        if ring.fault is None:
+            self._introduce("", KEY_AGAIN, lost=len(ring.keys) < 2)
+
+    def _introduce(self, operator: str, reason: str, *, lost: bool) -> None:
+        seals, signs = (half.hex() for half in self._pen.vault.introduce(self._connection))
+        key = self._pen.vault.ring(self._connection).current
+        self.append(
+            KeyChanged(key=key, lost=lost, operator=operator, reason=reason, seals=seals, signs=signs)
+        )
 
     def renew(self, after: int, limit: int) -> int | None:
         """Seal some of what an earlier key sealed with the current one; see `store.vault.renew`."""
@@ -401,6 +462,22 @@ class Transaction:
         """Read the key file anew and return the keys as they fit."""
         return self._pen.vault.look_again(self._connection)
 
+    def prune(self, measurements: Iterable[str], policy: str) -> int:
+        """Let the raw bodies of these go as far as that is allowed (`store.retention`); return how many."""
+        self._must_be_open()
+        facts = retention.still(self._connection, measurements)
+        if facts:
+            bodies = [fact for fact in map(self.fact, facts) if fact is not None]
+            days = history.carried(self._connection, bodies)
+            self.append(Pruned(facts=retention.runs(facts), policy=policy, days=days))
+            retention.let_go(self._connection, facts)
+        return len(facts)
+
+    def touch(self) -> None:
+        """Write the chain's end once more: done, it proves that something can be made durable."""
+        self._must_be_open()
+        self._connection.execute("UPDATE head SET seq = seq")
+
     def attempted(self, forwarder: str, measurement: str, version: int, error: str) -> int:
         """Count one more refusal; return how many this waiting version had, 0 if it no longer waits."""
         self._must_be_open()
@@ -409,13 +486,14 @@ class Transaction:
     def delivered(self, forwarder: str, measurement: str, version: int, receipt: Mapping[str, str]) -> None:
         """The other side holds this version; told twice, it is written once. Code `delivery.unknown`."""
         state = self._delivery(forwarder, measurement)
-        if state[2] != version:
+        fresh = state[2] != version
+        if fresh:
             self.append(
                 Delivered(
                     measurement=measurement, version=version, forwarder=forwarder, receipt=dict(receipt)
                 )
             )
-        outbox.delivered(self._connection, forwarder, measurement, version, receipt)
+        outbox.delivered(self._connection, forwarder, measurement, version, receipt if fresh else None)
 
     def parked(self, forwarder: str, measurement: str, version: int, reason: str) -> None:
         """The other side refused this version for good; a person sees it. Code `delivery.unknown`."""
@@ -424,8 +502,12 @@ class Transaction:
             self.append(Refused(measurement=measurement, version=version, forwarder=forwarder, reason=reason))
         outbox.parked(self._connection, forwarder, measurement, version, reason)
 
+    def delivery(self, forwarder: str, measurement: str) -> tuple[str, int, int | None] | None:
+        """Return (state, version, version delivered last) of what a forwarder is owed; None if nothing."""
+        return outbox.known(self._connection, forwarder, measurement)
+
     def _delivery(self, forwarder: str, measurement: str) -> tuple[str, int, int | None]:
-        known = outbox.known(self._connection, forwarder, measurement)
+        known = self.delivery(forwarder, measurement)
         if known is None:
             raise RequestRefused(measurement, code="delivery.unknown")
         return known

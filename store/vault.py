@@ -7,7 +7,7 @@ so that SQLite overwrites it where it lies. The cipher is loaded only when somet
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,6 @@ import msgspec
 
 from protocol.errors import JournalDamaged, RequestRefused, StoreError
 from store import keyring
-from store.chain import Problem
 from store.keyring import Key
 from store.residents import Hidden, Resident, Unnamed
 
@@ -88,6 +87,13 @@ class Vault:
         self._ring = self._read(connection)
         return self._ring
 
+    def at_hand(self) -> list[Key]:
+        """Return the keys in the key file, none where it cannot be read."""
+        try:
+            return [Key.of(secret) for secret in keyring.read(self._file)] if self._file is not None else []
+        except StoreError:
+            return []
+
     def begin(self, connection: sqlite3.Connection) -> Ring:
         """Give a journal that seals nothing yet its first key, making the key file where there is none.
 
@@ -122,6 +128,18 @@ class Vault:
             ring = self.look_again(connection)
         return ring
 
+    def introduce(self, connection: sqlite3.Connection) -> tuple[bytes, bytes]:
+        """Let the current key sign from now on; return its public halves: the sealing and the checking one.
+
+        The caller writes the fact that names them. Raises RequestRefused `vault.key_…` without the key.
+        """
+        from store import cipher  # noqa: PLC0415
+
+        key = self.ring(connection).key()
+        checking = cipher.checking_half(key)
+        connection.execute("UPDATE keys SET signs = ? WHERE id = ?", (checking, key.id))
+        return cipher.public_half(key), checking
+
     def _read(self, connection: sqlite3.Connection) -> Ring:
         current, public = _current(connection) or ("", b"")
         known = self._ring.keys if self._ring else {}
@@ -152,6 +170,12 @@ def _appoint(connection: sqlite3.Connection, key: Key) -> None:
            VALUES ((SELECT ifnull(max(turn), 0) + 1 FROM keys), ?, ?)""",
         (key.id, cipher.public_half(key)),
     )
+
+
+def may_sign(connection: sqlite3.Connection, key: str) -> bool:
+    """Say whether a fact has named this key's half to check signatures with."""
+    found = connection.execute("SELECT 1 FROM keys WHERE id = ? AND signs IS NOT NULL", (key,)).fetchone()
+    return found is not None
 
 
 def document(ring: Ring, row: PersonRow) -> bytes:
@@ -204,10 +228,11 @@ def keep(connection: sqlite3.Connection, ring: Ring, known: Resident) -> None:
         "INSERT INTO persons VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed",
         (owner, cipher.seal(data_key, written, owner)),
     )
-    _file_under(connection, key, known)
+    file_under(connection, key, known)
 
 
-def _file_under(connection: sqlite3.Connection, key: Key, known: Resident) -> None:
+def file_under(connection: sqlite3.Connection, key: Key, known: Resident) -> None:
+    """Write what a resident is found by, as far as nobody is found by it."""
     connection.executemany(
         "INSERT OR IGNORE INTO lookups(digest, system, resident) VALUES (?, ?, ?)",
         [(key.digest(one.value), one.system, known.id) for one in known.identifiers],
@@ -283,6 +308,11 @@ def forget(connection: sqlite3.Connection, resident_key: str) -> None:
     connection.execute("DELETE FROM lookups WHERE resident = ?", (resident_key,))
 
 
+def is_held(connection: sqlite3.Connection, owner: str) -> bool:
+    """Say whether there is a data key for *owner*, destroyed or not."""
+    return _held(connection, owner) is not None
+
+
 def is_erased(connection: sqlite3.Connection, owner: str) -> bool:
     """Say whether a data key was destroyed."""
     return (
@@ -336,11 +366,4 @@ def _renew(connection: sqlite3.Connection, ring: Ring, owner: str, old: Key, wra
     )
     _hold(connection, owner, current.id, cipher.wrap(current, fresh, owner))
     connection.execute("DELETE FROM lookups WHERE resident = ?", (owner,))
-    _file_under(connection, current, _decode(written))
-
-
-def problems(connection: sqlite3.Connection, ring: Ring) -> Iterator[Problem]:
-    """Yield what was sealed with a key at hand and cannot be opened."""
-    for row in connection.execute(PEOPLE):
-        if row[1] is None or _opened(ring, row) == "damaged":
-            yield Problem(0, f"who {row[0]} is was sealed and cannot be opened")
+    file_under(connection, current, _decode(written))

@@ -12,10 +12,15 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
-from protocol.errors import DiskFull, JournalDamaged, StoreError
+from protocol.errors import DiskFull, StoreError
+from store import signing
 from store.facts import Fact
+from store.faults import store_error
+from store.intruders import Watch
+from store.room import Room
 from store.transaction import Head, Pen, Transaction
 
 log = logging.getLogger(__name__)
@@ -33,17 +38,6 @@ CHECKPOINT_IDLE = 250
 """Facts since the last checkpoint that make one worth its two syncs in an idle moment."""
 CHECKPOINT_LATEST = 2000
 """Facts after which it is done between two commits even if nobody pauses, so that the WAL stays bounded."""
-
-
-def store_error(error: sqlite3.Error) -> StoreError:
-    """Return our error for SQLite's: DiskFull, JournalDamaged, else StoreError with SQLite's name for it."""
-    code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    detail = f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"
-    if code == sqlite3.SQLITE_FULL:
-        return DiskFull(detail)
-    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return JournalDamaged(detail)
-    return StoreError(detail)
 
 
 @dataclass(slots=True)
@@ -77,6 +71,8 @@ class Writer:
     def __init__(self, pen: Pen, head: Head, on_commit: Callable[[Sequence[Fact]], None]) -> None:
         self._pen = pen
         self._connection = pen.connection
+        self._room = pen.room or Room(Path())
+        self._watch = Watch(pen.connection)
         self._head = head
         self._on_commit = on_commit
         self._waiting: queue.SimpleQueue[Job[object] | None] = queue.SimpleQueue()
@@ -85,6 +81,10 @@ class Writer:
         """Whether something was overwritten that may still stand in the WAL."""
         self._door = threading.Lock()
         self._closed = False
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start the thread; a simulation steps the same writer on its own loop instead."""
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
 
@@ -106,15 +106,22 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        going = True
-        while going:
-            jobs, going = self._gather()
-            if jobs:
-                self._commit(jobs)
-            elif self._forgetful:
-                self._forget()
-            if self._since_checkpoint >= (CHECKPOINT_LATEST if jobs else CHECKPOINT_IDLE):
-                self._checkpoint("PASSIVE")
+        while self._turn():
+            pass
+        self._end()
+
+    def _turn(self) -> bool:
+        """Commit what waits, or use the pause; return whether there will be more."""
+        jobs, going = self._gather()
+        if jobs:
+            self._commit(jobs)
+        elif self._forgetful:
+            self._forget()
+        if self._since_checkpoint >= (CHECKPOINT_LATEST if jobs else CHECKPOINT_IDLE):
+            self._checkpoint("PASSIVE")
+        return going
+
+    def _end(self) -> None:
         self._checkpoint("TRUNCATE")
         self._connection.close()
 
@@ -138,11 +145,12 @@ class Writer:
     def _commit(self, jobs: list[Job[object]]) -> None:
         """Run all *jobs* in one transaction, then answer; if it cannot be made durable, none was done."""
         try:
-            facts = self._write(jobs)
+            facts = self._with_room(jobs)
         except Exception as error:  # the thread must live on: the next command tries anew
-            failed = store_error(error) if isinstance(error, sqlite3.Error) else StoreError(str(error))
+            failed = self._error(error)
             log.error("commit failed", extra={"code": failed.code, "cause": str(failed)})
             self._rollback()
+            self._room.failed(failed)
             for job in jobs:
                 job.settle(failed)
             return
@@ -153,14 +161,38 @@ class Writer:
         self._since_checkpoint += len(facts)
         self._tell(facts)
 
+    def _error(self, error: Exception) -> StoreError:
+        if isinstance(error, sqlite3.Error):
+            return store_error(error, self._room.folder)
+        return error if isinstance(error, StoreError) else StoreError(str(error))
+
+    def _with_room(self, jobs: list[Job[object]]) -> list[Fact]:
+        """Write; on a full disk once more, and again as long as the reserve gives something."""
+        before = self._connection.total_changes
+        while True:
+            try:
+                facts = self._write(jobs)
+            except sqlite3.Error as error:
+                if not isinstance(self._error(error), DiskFull):
+                    raise
+                self._rollback()
+                if not self._room.relieve():
+                    raise
+            else:
+                if self._connection.total_changes != before:
+                    self._room.wrote()
+                return facts
+
     def _write(self, jobs: list[Job[object]]) -> list[Fact]:
         self._connection.execute("BEGIN IMMEDIATE")
+        self._watch.must_be_alone()
         facts: list[Fact] = []
         head = self._head
         for job in jobs:
             head = self._one(job, head, facts)
         if facts:
-            self._connection.execute("UPDATE head SET seq = ?, hash = ?", head)
+            signing.write(self._connection, self._pen.vault.ring(self._connection), head, facts)
+        self._room.must_be_there()
         self._connection.execute("COMMIT")
         self._head = head
         return facts
@@ -168,15 +200,17 @@ class Writer:
     def _one(self, job: Job[object], head: Head, facts: list[Fact]) -> Head:
         """Run one command in its own savepoint; its error is its own, unless the transaction is lost."""
         transaction = Transaction(self._pen, head)
+        job.error = None
         self._connection.execute("SAVEPOINT command")
         try:
             job.run(transaction)
         except BaseException as error:
-            if not self._connection.in_transaction:
+            failed = self._error(error) if isinstance(error, sqlite3.Error) else error
+            if not self._connection.in_transaction or isinstance(failed, DiskFull):
                 raise
             self._connection.execute("ROLLBACK TO command")
             self._connection.execute("RELEASE command")
-            job.error = store_error(error) if isinstance(error, sqlite3.Error) else error
+            job.error = failed
             return head
         self._connection.execute("RELEASE command")
         facts += transaction.facts
@@ -207,9 +241,18 @@ class Writer:
     def _checkpoint(self, mode: str) -> bool:
         """Return whether all of the WAL is in the file."""
         self._since_checkpoint = 0
+        self._watch.before_checkpoint()
         try:
             busy, _, _ = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         except sqlite3.Error as error:
-            log.warning("checkpoint failed, the WAL keeps everything", extra={"cause": str(error)})
+            failed = self._error(error)
+            if isinstance(failed, DiskFull) and self._room.relieve():
+                return self._checkpoint(mode)
+            cause = {"code": failed.code, "cause": str(error)}
+            log.warning("checkpoint failed, the WAL keeps everything", extra=cause)
             return False
         return not busy
+
+
+WriterOf = Callable[[Pen, Head, Callable[[Sequence[Fact]], None]], Writer]
+"""Makes the writer of an open file."""

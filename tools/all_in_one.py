@@ -11,9 +11,10 @@ import click
 
 from drivers import catalogue
 from drivers.catalogue import Driver
+from gateway.stanza import stanza_of
 from protocol.errors import Lost
 from protocol.readings import Kind
-from tools import simulators, stanzas
+from tools import simulators
 from tools.forms import Json
 from tools.machines import Machine
 from tools.parameters import DriverName
@@ -90,7 +91,7 @@ class AllInOne:
     def stanzas(self) -> str:
         """Return the configuration that connects a gateway to every module."""
         return "\n".join(
-            stanzas.stanza(driver, driver.name.replace("_", "-"), str(self.modules[name].link))
+            stanza_of(driver, driver.name.replace("_", "-"), str(self.modules[name].link))
             for name, driver in self._drivers.items()
         )
 

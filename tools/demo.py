@@ -81,6 +81,10 @@ async def raise_curtain(stage: Any, tell: Callable[[str], None]) -> None:
     """Start the machines, the FHIR server and the gateway."""
     tell(f"starting {len(stage.machines)} simulated machines: {', '.join(stage.machines)}")
     await stage.start_machines()
+    if why := await stage.add_bluetooth():
+        tell(f"no Bluetooth machine is shown: {why}")
+    else:
+        tell("and sig_blood_pressure over Bluetooth: by this box's own bluetoothd, from an emulated adapter")
     tell("starting the FHIR server (about 20 s the first time)")
     starting = asyncio.create_task(stage.start_fhir())
     await stage.start_gateway()
@@ -110,6 +114,7 @@ async def compare(stage: Any, visits: list[Any]) -> dict[str, Any]:
     return {
         "schema": 1,
         "ok": not found.faults,
+        "machines": list(stage.machines),
         "exams": len(visits),
         "measurements": sum(len(visit.shown) for visit in visits),
         "values": sum(len(shown.values) for visit in visits for shown in visit.shown),

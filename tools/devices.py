@@ -17,8 +17,9 @@ from drivers.catalogue import Driver, Hid, Serial
 from gateway import messages
 from gateway.config import Config, load
 from gateway.links.ports import ROOT, PortInfo, hids, ports
+from gateway.stanza import stanza_of, written
 from protocol.errors import RequestRefused
-from tools import running, stanzas
+from tools import running
 from tools.holders import Held, held
 from tools.identify import identify
 from tools.learn import learn
@@ -122,8 +123,8 @@ def as_stanza(number: int, port: PortInfo, drivers: Sequence[Driver], seen: Seen
     state = _state(seen) if seen else ""
     if len(fits) == 1:
         [driver] = fits
-        stanza = stanzas.stanza(driver, f"{driver.name}-{number}", lasting_name(port))
-        return f"# {what}: these USB ids name {driver.title}.\n{state}{stanza}"
+        ready = stanza_of(driver, f"{driver.name}-{number}", lasting_name(port))
+        return f"# {what}: these USB ids name {driver.title}.\n{state}{ready}"
     if port.hid and not fits:
         return f"# {what}: no driver names these USB ids (a keyboard, a mouse, a card reader?).\n{state}"
     names = ", ".join(one.name for one in fits or [one for one in drivers if _speaks(one, port)])
@@ -138,7 +139,7 @@ def as_stanza(number: int, port: PortInfo, drivers: Sequence[Driver], seen: Seen
         "#[[devices]]",
         f'#name = "device-{number}"',
         '#driver = ""',
-        f"#port = {stanzas.written(lasting_name(port))}",
+        f"#port = {written(lasting_name(port))}",
     ]
     return "\n".join(lines) + "\n"
 

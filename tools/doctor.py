@@ -10,7 +10,7 @@ import click
 from gateway import messages
 from gateway.config import load_with_origins
 from protocol.errors import ConfigError
-from tools import bundle, checks, fixes
+from tools import audit, bundle, checks, fixes
 from tools.checks import Box, Check, software
 from tools.fixes import Mended
 from tools.parameters import JSON
@@ -56,6 +56,7 @@ def doctor(
     Exit status 0 if nothing failed (a warning is no failure), else 1; with a bundle 0 once it is made.
     """
     if target is not None or preview:
+        audit.noted(path, None, "bundled", "diagnostics")
         _bundled(Box(load_with_origins(path)), target, log, preview=preview)
         return
     mended = _mended(path) if fix else []

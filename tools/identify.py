@@ -23,10 +23,11 @@ from gateway.links import Link
 from gateway.links.opening import open_link
 from gateway.links.ports import hids, resolve
 from gateway.links.serial import LineSettings
+from gateway.stanza import stanza_of, written
 from protocol.errors import LinkError, Unavailable
 from protocol.readings import Reading
 from protocol.transcript import reading_line
-from tools import lines, stanzas
+from tools import lines
 from tools.decode import Decoding, decode_chunks
 from tools.forms import printable
 from tools.parameters import JSON
@@ -109,7 +110,7 @@ class Candidate:
             return ""
         before, after = asdict(LineSettings.of(own)), asdict(LineSettings.of(other))
         return "".join(
-            f"{key} = {stanzas.written(value)}\n" for key, value in after.items() if value != before[key]
+            f"{key} = {written(value)}\n" for key, value in after.items() if value != before[key]
         )
 
     @property
@@ -264,7 +265,7 @@ def stanza(port: str, candidates: Sequence[Candidate]) -> str:
     ranking = [f"# {number}. {one.driver.name}: {one.why}" for number, one in enumerate(candidates, 1)]
     if best.noticed < CHECKED:
         ranking.append("# No check code proves it: compare the first value with the machine's display.")
-    text = stanzas.stanza(best.driver, f"{best.driver.name}-1", port) + best.differing
+    text = stanza_of(best.driver, f"{best.driver.name}-1", port) + best.differing
     if others:
         names = ", ".join(one.driver.name for one in (best, *others))
         ranking.append(f"# What was heard does not tell these apart: {names}. Choose, and take the # away.")

@@ -19,11 +19,12 @@ from protocol.errors import StoreError
 from store.integrity import Report
 from store.queries import Queries
 from store.vault import Vault
-from tools import vault
+from tools import audit, journal_restore, vault
 from tools.parameters import JSON
 
 PAGE = 1000
 DAMAGED = 6
+HASH_BYTES = 32
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
@@ -40,6 +41,27 @@ def where(command: Command) -> Command:
         help="A journal or a backup itself, without a configuration.",
     )
     return config(file(command))
+
+
+class _Anchor(click.ParamType[tuple[int, bytes]]):
+    """SEQ:HASH, as `verify` prints it."""
+
+    name = "SEQ:HASH"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, bytes]:
+        seq, _, digest = value.partition(":")
+        try:
+            found = int(seq), bytes.fromhex(digest)
+        except ValueError:
+            found = 0, b""
+        if len(found[1]) != HASH_BYTES:
+            self.fail("not SEQ:HASH as verify prints it", param, ctx)
+        return found
+
+
+ANCHOR = _Anchor()
 
 
 @contextmanager
@@ -66,14 +88,25 @@ def journal() -> None:
 
 @journal.command()
 @where
+@click.option(
+    "--head",
+    "anchor",
+    type=ANCHOR,
+    metavar="SEQ:HASH",
+    help="An end of the chain that was noted earlier: it must still be there. Only this shows that a whole "
+    "older journal was put in place of this one.",
+)
 @JSON
-def verify(config: Path | None, file: Path | None, as_json: bool) -> None:
+def verify(
+    *, config: Path | None, file: Path | None, anchor: tuple[int, bytes] | None, as_json: bool
+) -> None:
     """Read everything and say whether it still is what was written; exit status 6 if not.
 
-    The end of the chain that it prints, noted elsewhere, proves later that nothing before it was changed.
+    The end of the chain that it prints, noted elsewhere, proves later (--head) that nothing before it was
+    changed.
     """
     with reading(config, file) as (path, queries):
-        report = queries.check()
+        report = queries.check(anchor)
     if as_json:
         _print({"schema": 1, "path": str(path), "ok": not report.problems, **_plain(report)})
     else:
@@ -84,15 +117,26 @@ def verify(config: Path | None, file: Path | None, as_json: bool) -> None:
 
 def _plain(report: Report) -> dict[str, object]:
     problems = [{"seq": problem.seq, "what": problem.what} for problem in report.problems]
-    return {"facts": report.facts, "versions": report.versions, "head": report.head, "problems": problems}
+    notes = [{"seq": note.seq, "what": note.what} for note in report.notes]
+    return {
+        "facts": report.facts,
+        "versions": report.versions,
+        "last": report.last,
+        "head": report.head,
+        "signed": report.signed,
+        "problems": problems,
+        "notes": notes,
+    }
 
 
 def _tell(path: Path, report: Report) -> None:
     for problem in report.problems:
         click.echo(f"fact {problem.seq}: {problem.what}" if problem.seq else problem.what)
+    for note in report.notes:
+        click.echo(f"note, fact {note.seq}: {note.what}")
     verdict = f"{len(report.problems)} problem(s)" if report.problems else "ok"
-    counts = f"{report.facts} facts, {report.versions} versions"
-    click.echo(f"{path}: {verdict}, {counts}, end of chain {report.head or '-'}")
+    counts = f"{report.facts} facts, {report.versions} versions, signed up to fact {report.signed}"
+    click.echo(f"{path}: {verdict}, {counts}, end of chain {report.last}:{report.head or '-'}")
 
 
 @journal.command()
@@ -117,6 +161,7 @@ def export(
     """Print the facts with their chain, one JSON document a line; they hold nobody's name or number."""
     if measurements and after:
         raise click.UsageError("--after counts facts; it does not go with --measurements")
+    audit.noted(config, file, "exported", "measurements" if measurements else "facts")
     with reading(config, file, key_file) as (_, queries):
         documents = _versions(queries) if measurements else queries.facts(after)
         out = sys.stdout.buffer
@@ -142,6 +187,7 @@ def _versions(queries: Queries) -> Iterator[bytes]:
 def backup(target: Path, config: Path | None, file: Path | None, as_json: bool) -> None:
     """Copy the journal as it stands to the new file TARGET and verify the copy; the service may go on."""
     with reading(config, file) as (_, queries):
+        audit.noted(config, file, "backed_up", "journal", copy=target.name)
         report = queries.backup(target)
     if as_json:
         _print({"schema": 1, "path": str(target), "ok": not report.problems, **_plain(report)})
@@ -151,7 +197,7 @@ def backup(target: Path, config: Path | None, file: Path | None, as_json: bool) 
         click.get_current_context().exit(DAMAGED)
 
 
-for command in (vault.rotate_key, vault.new_key, vault.erase):
+for command in (audit.audit, journal_restore.restore, vault.rotate_key, vault.new_key, vault.erase):
     journal.add_command(command)
 
 

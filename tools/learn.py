@@ -14,13 +14,14 @@ import click
 
 from drivers.catalogue import Decoded, Driver, Refusal
 from drivers.line import DRIVER
+from gateway.stanza import written
 from protocol import transcript
 from protocol.described import NAMES
 from protocol.errors import RequestRefused
 from protocol.framing import DelimitedFramer, Frame, Framer, LineFramer
 from protocol.lines import EndedFramer, unescaped
 from protocol.readings import Reading
-from tools import learning, stanzas
+from tools import learning
 from tools.chunks import file_chunks
 from tools.learning import Found, Shown
 from tools.parameters import JSON
@@ -211,5 +212,5 @@ def _prove(heard: Sequence[bytes], displayed: Sequence[Shown], found: Found) -> 
 def _stanza(name: str, port: str, found: Found) -> str:
     keys: dict[str, object] = {"name": name, "driver": DRIVER.name, "port": port}
     keys |= {f"settings.{key}": value for key, value in found.settings.items()}
-    lines = [f"{key} = {stanzas.written(value)}" for key, value in keys.items()]
+    lines = [f"{key} = {written(value)}" for key, value in keys.items()]
     return "\n".join(["[[devices]]", *lines, *(f"# {note}" for note in found.notes)])

@@ -24,6 +24,7 @@ from gateway.links.serial import LineSettings
 from protocol.errors import LinkError
 from tools import lines
 from tools.lines import Line, line_options
+from tools.nearby import radio_for
 from tools.parameters import SET, DriverName, settings_of
 from tools.watching import Choice, Only, Shown, Tell, Watch, as_json, as_line, only_heard, talked
 
@@ -46,15 +47,16 @@ class Conversation:
         def show(shown: Shown) -> None:
             tell(loop.time() - began, shown)
 
-        link = await open_link(self.port, _device(self.driver), self.line)
-        try:
-            if self.talk and self.driver:
-                await talked(link, self.driver, self.settings, show)
-            else:
-                await only_heard(link, self.driver, show)
-        finally:
-            with suppress(LinkError):
-                await link.close()
+        async with radio_for(self.port) as radio:
+            link = await open_link(self.port, _device(self.driver), self.line, radio)
+            try:
+                if self.talk and self.driver:
+                    await talked(link, self.driver, self.settings, show)
+                else:
+                    await only_heard(link, self.driver, show)
+            finally:
+                with suppress(LinkError):
+                    await link.close()
 
     @property
     def title(self) -> str:
@@ -111,7 +113,7 @@ def listen(
     """
     if talk and driver is None:
         raise click.UsageError("--talk needs --driver")
-    settings = _settings(driver, stated)
+    settings = _settings(driver, stated, port)
     understood = driver and driver.under(settings)
     line = Line(baudrate, bytesize, parity, stopbits)
     conversation = Conversation(port, line, understood, settings, talk)
@@ -126,10 +128,10 @@ def listen(
             lines.run_for(_printed(watch, choice, in_json=in_json), seconds)
 
 
-def _settings(driver: Driver | None, stated: tuple[str, ...]) -> Settings:
+def _settings(driver: Driver | None, stated: tuple[str, ...], port: str) -> Settings:
     if driver is None and stated:
         raise click.UsageError("--set is for a driver: name one with --driver")
-    return settings_of(driver, stated) if driver else {}
+    return settings_of(driver, stated, port) if driver else {}
 
 
 def _device(driver: Driver | None) -> AnyLink:

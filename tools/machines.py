@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from protocol.errors import Lost, UnexpectedReply
+from tools.bluetooth_cuff import ADDRESS
 from tools.forms import Json
 
 CLINIC_TIME = "CST-8"
@@ -27,9 +28,18 @@ class Machine:
         self.driver = driver
         self.link = link
         self.violations: list[str] = []
-        self._arguments = ["--pty", str(link), "--seed", str(seed), "--script"]
+        self._program = [
+            "tools.main",
+            "simulate",
+            driver,
+            "--pty",
+            str(link),
+            "--seed",
+            str(seed),
+            "--script",
+        ]
         for name, choice in (options or {}).items():
-            self._arguments += ["--set", f"{name}={choice}"]
+            self._program += ["--set", f"{name}={choice}"]
         self._process: asyncio.subprocess.Process | None = None
         self._one_person = asyncio.Lock()
 
@@ -44,9 +54,10 @@ class Machine:
 
     async def start(self) -> None:
         """Switch the machine on; returns when its port is there. Raises Lost where it does not come up."""
-        command = [sys.executable, "-m", "tools.main", "simulate", self.driver, *self._arguments]
         self._process = await asyncio.create_subprocess_exec(
-            *command,
+            sys.executable,
+            "-m",
+            *self._program,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "TZ": CLINIC_TIME},
@@ -124,6 +135,14 @@ class Machine:
             elif wanted != "pty" or "refused" in told:
                 raise UnexpectedReply(f"the simulated {self.driver} says {line.decode().strip()}")
         raise Lost(f"the simulated {self.driver} is gone")
+
+
+class BluetoothCuff(Machine):
+    """A cuff on an emulated air that this box's bluetoothd hears: the process `tools.bluetooth_cuff`."""
+
+    def __init__(self) -> None:
+        super().__init__("sig_blood_pressure", Path(f"ble:{ADDRESS}"))
+        self._program = ["tools.bluetooth_cuff"]
 
 
 def _texts(told: object) -> Mapping[str, str]:

@@ -6,14 +6,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from drivers.catalogue import Driver
+from gateway import messages, pairing
 from gateway.links.ble_adverts import Advert, fitting
 from gateway.links.ble_radio import Radio
 from gateway.links.opening import BLUETOOTH
+from gateway.stanza import stanza_of, written
 from protocol.errors import LinkError
-from tools import stanzas
-
-NEAR_DBM, FAR_DBM = -70, -88
-"""Ours: from the first on nothing is lost; below the second connections break."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +72,7 @@ async def radio_for(port: str, adapter: str | None = None) -> AsyncIterator[Radi
 
 def signal(strength: int) -> str:
     """Return a signal's strength in words a technician can act on."""
-    if strength >= NEAR_DBM:
-        return f"signal good ({strength} dBm)"
-    if strength >= FAR_DBM:
-        return f"signal weak ({strength} dBm): move the box or the machine closer if it is ever missed"
-    return f"signal too weak ({strength} dBm): move the box or the machine closer"
+    return messages.text(pairing.signal(strength), "en", strength=f"{strength} dBm")
 
 
 def as_json(advert: Advert, drivers: Iterable[Driver]) -> dict[str, object]:
@@ -103,15 +97,15 @@ def as_stanza(number: int, advert: Advert, drivers: Sequence[Driver]) -> str:
         return ""
     if len(fits) == 1:
         [(driver, why)] = fits
-        stanza = stanzas.stanza(driver, f"{driver.name}-{number}", port)
-        return f"{what}: {why}.\n# First: checkup-gateway devices pair {advert.address}\n{stanza}"
+        ready = stanza_of(driver, f"{driver.name}-{number}", port)
+        return f"{what}: {why}.\n# First: checkup-gateway devices pair {advert.address}\n{ready}"
     lines = [f"{what}: several drivers fit.", *(f"#   {driver.name}: {why}" for driver, why in fits)]
     lines += [f"# Try one: checkup-gateway devices pair {advert.address} --driver {fits[0][0].name}"]
     lines += [
         "#[[devices]]",
         f'#name = "device-{number}"',
         '#driver = ""',
-        f"#port = {stanzas.written(port)}",
+        f"#port = {written(port)}",
     ]
     return "\n".join(lines) + "\n"
 

@@ -34,10 +34,13 @@ def pairs(words: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def settings_of(driver: catalogue.Driver, words: Sequence[str]) -> Settings:
-    """Return all the driver's settings with those of *words* over its own; a usage error for a wrong one."""
+def settings_of(driver: catalogue.Driver, words: Sequence[str], port: str = "") -> Settings:
+    """Return all the driver's settings with those of *words* over its own; a usage error for a wrong one.
+
+    What a Bluetooth *port* tells is filled in.
+    """
     try:
-        settings = driver_settings(driver, pairs(words))
+        settings = driver.stated(driver_settings(driver, pairs(words)), port)
         driver.under(settings)
     except TranscriptError as error:
         raise click.BadParameter(error.detail, param_hint="--set") from None

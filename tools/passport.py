@@ -42,7 +42,12 @@ def _day(told: Mapping[str, Any]) -> str:
         f"{day.results} results" + (f" in {sums.median_s} s" if sums.median_s is not None else ""),
         *(f"{count} failed: {cause}" for cause, count in day.failed.items()),
         *(f"{count} x {code}" for code, count in day.faults.items()),
-        *([f"clock {day.offset_s:+.0f} s"] if day.offset_s is not None else []),
+        *(
+            [f"clock {day.offset_s:+.0f} s{' (ours not synchronised)' * day.offset_unsure}"]
+            if day.offset_s is not None
+            else []
+        ),
+        *([f"clock set or lost {day.jumps} x"] if day.jumps else []),
         *([f"battery {day.battery}"] if day.battery else []),
         *([f"firmware {day.firmware}"] if day.firmware else []),
     ]

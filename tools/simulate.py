@@ -1,5 +1,6 @@
 """Be a device on a pseudo-terminal, in a process of its own, as the gateway will meet it."""
 
+import asyncio
 import json
 import signal
 import sys
@@ -9,9 +10,11 @@ from random import Random
 
 import click
 
-from drivers.catalogue import Driver
+from drivers.catalogue import Advertisement, Driver, Gatt
+from gateway.links.replay import driver_settings
 from protocol import transcript
 from tools import simulators
+from tools.bluetooth_cuff import why_not
 from tools.forms import Json
 from tools.parameters import DriverName
 from tools.player import MachineClock, Player
@@ -65,6 +68,22 @@ def _machine(driver: Driver) -> Simulator:
     if driver.name not in simulators.names():
         raise click.UsageError(f"{driver.name} has no simulated machine; --transcript serves a recording")
     return simulators.simulator(driver.name)
+
+
+def _on_the_air(driver: Driver, recording: Path | None) -> None:
+    """Play *recording* as a Bluetooth machine, once."""
+    if recording is None:
+        raise click.UsageError(f"{driver.name} has no simulated machine; --transcript serves a recording")
+    if why := why_not():
+        raise click.UsageError(f"no Bluetooth machine can be here: {why}")
+    from tools.recital import recited
+
+    stated = transcript.parse(recording.read_text(encoding="utf-8"))
+    link = driver.under(driver_settings(driver, stated.settings)).link
+    assert isinstance(link, Gatt | Advertisement)
+    told = recited(link, stated, lambda port: _tell({"port": port}), lambda order: _tell({"order": order}))
+    for violation in asyncio.run(told):
+        _tell({"violation": violation})
 
 
 def _options(machine: Simulator, pairs: Sequence[str]) -> dict[str, str]:
@@ -121,7 +140,13 @@ def simulate(
     pace: int | None,
     pairs: tuple[str, ...],
 ) -> None:
-    """Be a device, on a pseudo-terminal."""
+    """Be a device, on a pseudo-terminal; a Bluetooth one on an emulated air that this box's Linux hears.
+
+    That needs root, /dev/vhci, bluetoothd and a recording; it is played once to whoever connects.
+    """
+    if driver.bluetooth:
+        _on_the_air(driver, recording)
+        return
     chance = Random(seed)  # noqa: S311 (plausible people, no secret)
     person: Callable[[Random], Values] | None = None
     clock = MachineClock(clock_offset)

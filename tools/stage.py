@@ -15,9 +15,10 @@ from typing import Any, Self
 
 import httpx2
 
-from protocol.errors import GatewayError
+from protocol.errors import GatewayError, LinkError, ProtocolError
+from tools import bluetooth_cuff
 from tools.fhir_server import FhirServer
-from tools.machines import Machine
+from tools.machines import BluetoothCuff, Machine
 
 MACHINES = ("omron_hbp", "pm6750", "sinocare_sn", "scale_st_gs", "gtech_gl")
 GATEWAY_ID = "demo-1"
@@ -79,6 +80,19 @@ class Stage:
         """Start every simulated machine."""
         await asyncio.gather(*(machine.start() for machine in self.machines.values()))
 
+    async def add_bluetooth(self) -> str:
+        """Add a Bluetooth machine where this box can have one; return why it cannot, else nothing."""
+        if why := bluetooth_cuff.why_not():
+            return why
+        cuff = BluetoothCuff()
+        try:
+            await cuff.start()
+        except (LinkError, ProtocolError) as fault:
+            await cuff.stop()
+            return fault.detail
+        self.machines[cuff.driver] = cuff
+        return ""
+
     def write_config(self) -> Path:
         """Write the gateway's configuration file and return its path."""
         devices = "".join(
@@ -88,7 +102,8 @@ class Stage:
         path = self.home / "gateway.toml"
         path.write_text(
             f'gateway = "{GATEWAY_ID}"\nstate = "{self.home / "state"}"\n\n'
-            f'[http]\nhost = "127.0.0.1"\nport = {self.port}\n\n[fhir]\nurl = "{self.fhir_url}"\n\n{devices}',
+            f'[http]\nhost = "127.0.0.1"\nport = {self.port}\n\n[fhir]\nurl = "{self.fhir_url}"\n\n'
+            f'[bluetooth]\nadapter = "{bluetooth_cuff.ADAPTER}"\n\n{devices}',
             encoding="utf-8",
         )
         return path

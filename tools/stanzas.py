@@ -3,17 +3,16 @@
 Everything is written from the models and the drivers themselves, so that none of it can go out of date.
 """
 
-import json
 import re
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from drivers.catalogue import AnyLink, Driver, Hid, Serial
+from drivers.catalogue import Driver, Hid
 from gateway.config import BluetoothConfig, Config, DeviceConfig, FhirConfig, HttpConfig, Loaded
+from gateway.stanza import comment, key_of, stanza_of, written
 
 HEAD = """\
 # Configuration of the checkup gateway.
@@ -34,43 +33,6 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
 }
 
 
-def written(value: object) -> str:
-    """Return *value* as TOML writes it on one line."""
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(key)} = {written(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def stanza(driver: Driver, name: str, port: str) -> str:
-    """Return the stanza of one device, its line settings and the driver's own settings as comments."""
-    defaults = {
-        **_line(driver.link),
-        **{f"settings.{_key(key)}": value for key, value in driver.settings.items()},
-    }
-    lines = [
-        _comment(f"{driver.title}: {', '.join(driver.models)}"),
-        "[[devices]]",
-        f"name = {written(name)}",
-        f"driver = {written(driver.name)}",
-        f"port = {written(port)}",
-        *(f"#{key} = {written(value)}" for key, value in defaults.items()),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _line(link: AnyLink) -> Mapping[str, str | int | bool]:
-    if not isinstance(link, Serial):
-        return {}
-    return {
-        "baudrate": link.baudrate,
-        "bytesize": link.bytesize,
-        "parity": link.parity,
-        "stopbits": link.stopbits,
-    }
-
-
 def _likely_port(driver: Driver, number: int) -> str:
     """Return a port of the form that fits this driver; its last part names no real one."""
     if driver.bluetooth:
@@ -84,7 +46,7 @@ def _likely_port(driver: Driver, number: int) -> str:
 def example(drivers: Iterable[Driver]) -> str:
     """Return a whole commented file that loads as it stands, and with every `#` before a key taken away."""
     stanzas = (
-        stanza(driver, driver.name, _likely_port(driver, number)) for number, driver in enumerate(drivers)
+        stanza_of(driver, driver.name, _likely_port(driver, number)) for number, driver in enumerate(drivers)
     )
     return "\n".join(
         [
@@ -147,7 +109,7 @@ def _flat(dump: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, o
             yield key, SECTIONS
             yield from _flat(value, f"{key}.")
         elif isinstance(value, Mapping):
-            yield from ((f"{key}.{_key(inner)}", item) for inner, item in value.items())
+            yield from ((f"{key}.{key_of(inner)}", item) for inner, item in value.items())
         else:
             yield key, value
 
@@ -161,16 +123,8 @@ def _fields(model: type[BaseModel]) -> Iterator[str]:
             if field.default not in (None, {}, PydanticUndefined)
             else (field.examples or [""])[0]
         )
-        yield f"{_comment(_said(field))}\n#{_key(name)} = {written(value)}\n"
+        yield f"{comment(_said(field))}\n#{key_of(name)} = {written(value)}\n"
 
 
 def _said(field: FieldInfo) -> str:
     return field.description or ""
-
-
-def _comment(text: str) -> str:
-    return textwrap.fill(text, 108, initial_indent="# ", subsequent_indent="# ")
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)

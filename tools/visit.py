@@ -51,6 +51,8 @@ async def visit(stage: Stage, number: int, vitals: Vitals) -> Visit:
         await _measure(stage, today, "gtech_gl", vitals.height_and_weight())
     else:
         await _measure(stage, today, "scale_st_gs", vitals.weight())
+    if "sig_blood_pressure" in stage.machines:
+        await _measure(stage, today, "sig_blood_pressure", vitals.blood_pressure())
     await _measure(stage, today, "sinocare_sn", vitals.glucose())
     await stage.post(f"/v1/exams/{today.exam}/close", {"operator": OPERATOR})
     return today

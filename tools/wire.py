@@ -29,6 +29,7 @@ from tools.device_side import serve
 from tools.forms import Json, Piece, in_words, placed
 from tools.lines import Line, line_options, run_for
 from tools.lines import in_words as line_in_words
+from tools.nearby import radio_for
 from tools.parameters import SET, DriverName, pairs, settings_of
 from tools.watching import Told
 
@@ -76,7 +77,8 @@ def record(
         raise _Identity(driver.name)
     if output.exists():
         raise click.UsageError(f"{output} is there already")
-    settings, texts = settings_of(driver, stated), pairs(stated)
+    settings, texts = settings_of(driver, stated, port), pairs(stated)
+    texts |= {"mac": str(settings["mac"])} if settings.get("mac") else {}
     orders = [_order(driver, words) for words in asked]
     line = Line(baudrate, bytesize, parity, stopbits)
 
@@ -103,8 +105,22 @@ async def _record(
     *,
     blank: bool,
 ) -> None:
-    link = await open_link(device.port, device.driver.link, device.line)
-    recorder = Recorder(link, device.driver if blank else None)
+    async with radio_for(device.port) as radio:
+        link = await open_link(device.port, device.driver.link, device.line, radio)
+        secrets = [bytes.fromhex(str(settings[name])) for name in device.driver.secret_settings]
+        recorder = Recorder(link, device.driver if blank else None, secrets)
+        await _recorded(device, settings, recorder, asked, keep, blank=blank)
+
+
+async def _recorded(
+    device: Device,
+    settings: Settings,
+    recorder: Recorder,
+    asked: list[Order],
+    keep: Callable[[Recorder], None],
+    *,
+    blank: bool,
+) -> None:
     orders: asyncio.Queue[Order] = asyncio.Queue()
     for order in asked:
         recorder.ordered(order)

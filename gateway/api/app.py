@@ -8,10 +8,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from gateway.api import devices, exams, fhir, health, measurements, metrics, outbox, problems
+from gateway.api import audit, devices, exams, fhir, health, measurements, metrics, outbox, problems
 from gateway.api.context import Context
 from gateway.api.guard import Guard
-from gateway.web import events, forms, pages
+from gateway.web import audit_page, events, forms, pages
 from protocol.errors import GatewayError
 
 STATIC = Path(pages.__file__).parent / "static"
@@ -31,7 +31,8 @@ def create_app(context: Context) -> FastAPI:
         },
     )
     app.state.context = context
-    routers = (measurements, exams, devices, outbox, fhir, health, metrics, problems, events, pages, forms)
+    shown = (measurements, exams, devices, outbox, audit, fhir, health, metrics, problems)
+    routers = (*shown, events, pages, audit_page, forms)
     for part in routers:
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

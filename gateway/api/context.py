@@ -6,14 +6,25 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
+from gateway.audit import a_person
 from gateway.config import Config
 from gateway.service import Service
 from store.queries import Queries
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """One line a person typed: not empty, no control characters."""
+
+
+def _signed(name: str) -> str:
+    if not a_person(name):
+        raise ValueError("nobody signs as what is no person")
+    return name
+
+
+Operator = Annotated[Line, AfterValidator(_signed)]
+"""Who signs for what is asked."""
 Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00]*$")]
 """A reason in a person's words; may be empty, the gateway says where it must not be."""
 Id = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]

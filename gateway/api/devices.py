@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
 from gateway import wear
-from gateway.api.context import Asked, Context, Here, Id, Line, PathId
+from gateway.api.context import Asked, Context, Here, Id, Line, Operator, PathId
 from protocol.errors import RequestRefused
 
 router = APIRouter(prefix="/v1/devices", tags=["devices"])
@@ -21,14 +21,14 @@ class Ordering(Asked):
 
     order: Line
     arguments: Annotated[dict[Line, Line], Field(default_factory=dict, max_length=16)]
-    operator: Line
+    operator: Operator
 
 
 class Pointing(Asked):
     """Whose measurements this device takes now; no exam means nobody in particular."""
 
     exam: Id | None
-    operator: Line
+    operator: Operator
 
 
 class Passport(Asked):
@@ -42,7 +42,7 @@ class Passport(Asked):
     calibration_due: date | None = None
     paired_by: Line | None = None
     paired_on: date | None = None
-    operator: Line
+    operator: Operator
 
 
 @router.get("")

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
-from gateway.api.context import Asked, Context, Here, Line, PathId
+from gateway.api import callers
+from gateway.api.context import Asked, Context, Here, Line, Operator, PathId
 from gateway.service import ExamRequest
 from protocol.errors import RequestRefused
 from store.exams import Exam
@@ -39,13 +40,13 @@ class Opening(Asked):
     """Open an exam for this person."""
 
     resident: Person
-    operator: Line
+    operator: Operator
 
 
 class Closing(Asked):
     """Who closes it; the one who opened it if nobody is named."""
 
-    operator: Line | None = None
+    operator: Operator | None = None
 
 
 @router.post("", status_code=201, response_class=Response, responses={201: {"content": {JSON: {}}}})
@@ -70,11 +71,14 @@ def wanted(asked: Opening) -> ExamRequest:
 
 @router.get("")
 async def exams(
+    request: Request,
     here: Here,
     open: Annotated[bool, Query(description="only those not closed yet")] = True,  # noqa: A002 - the contract's word
 ) -> Response:
     """Return the exams, newest first, without their measurements."""
-    return await run_in_threadpool(_listed, here.queries, open)
+    listed = await run_in_threadpool(_listed, here.queries, open)
+    here.service.audit.read(callers.program(request), "exams", None, "listed")
+    return listed
 
 
 def _listed(queries: Queries, only_open: bool) -> Response:
@@ -83,9 +87,12 @@ def _listed(queries: Queries, only_open: bool) -> Response:
 
 
 @router.get("/{id}", name="exam", response_class=Response, responses={200: {"content": {JSON: {}}}})
-async def exam(here: Here, id: PathId) -> Response:  # noqa: A002 - the path's own word
+async def exam(request: Request, here: Here, id: PathId) -> Response:  # noqa: A002 - the path's own word
     """Return an exam with its resident and its measurements."""
-    return await document(here, id)
+    found = await document(here, id)
+    resident = (await run_in_threadpool(known, here.queries, id)).resident
+    here.service.audit.read(callers.program(request), id, resident)
+    return found
 
 
 @router.post("/{id}/close", response_class=Response, responses={200: {"content": {JSON: {}}}})

@@ -15,8 +15,10 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from gateway.api import callers
 from gateway.api.context import Context, Here, PathId
 from gateway.api.problems import problem
+from gateway.audit import Audit, Caller
 from gateway.fhir import devices, subjects
 from gateway.fhir.codes import Unmappable
 from gateway.fhir.elements import OURS, Json
@@ -50,6 +52,16 @@ class Search:
     code: str | None
     count: int
     after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page: the resources, the measurements they are of, the cursor after them, whether more follow."""
+
+    resources: list[Json]
+    standing: list[Measurement]
+    last: str
+    more: bool
 
 
 @router.get("/metadata", response_class=Response, responses=ANSWER)
@@ -98,22 +110,35 @@ async def search(
         where = [{"at": f"query/{name}", "reason": "unknown parameter"} for name in unknown]
         return problem(request, HTTPStatus.BAD_REQUEST, "http.invalid", errors=where)
     wanted = Search(identifier, person or subject, code, count, after)
-    found, cursor = await run_in_threadpool(_found, here, wanted)
+    found = await run_in_threadpool(_found, here, wanted)
+    _written_down(here.service.audit, callers.program(request), wanted, found)
     asked = {name: value for name, value in request.query_params.items() if name != "_after"}
     links = [{"relation": "self", "url": f"Observation?{urlencode(request.query_params)}"}]
-    if cursor:
-        links.append({"relation": "next", "url": f"Observation?{urlencode({**asked, '_after': cursor})}"})
-    entries = [{"resource": one, "search": {"mode": "match"}} for one in found]
+    if found.more:
+        links.append({"relation": "next", "url": f"Observation?{urlencode({**asked, '_after': found.last})}"})
+    entries = [{"resource": one, "search": {"mode": "match"}} for one in found.resources]
     return _fhir({"resourceType": "Bundle", "type": "searchset", "link": links, "entry": entries})
 
 
 @router.get("/Observation/{id}", response_class=Response, responses=ANSWER)
-async def read(here: Here, id: PathId) -> Response:  # noqa: A002 - FHIR's own word
+async def read(request: Request, here: Here, id: PathId) -> Response:  # noqa: A002 - FHIR's own word
     """Return one Observation by the id it has here."""
-    found = await run_in_threadpool(_read, here, id)
-    if found is None:
+    measurement = await run_in_threadpool(here.queries.measurement, id.rpartition(".")[0])
+    found = await run_in_threadpool(_read, here, measurement, id) if measurement else None
+    if measurement is None or found is None:
         raise RequestRefused(id, code="measurement.unknown")
+    here.service.audit.read(callers.program(request), measurement.id, measurement.resident)
     return _fhir(found)
+
+
+def _written_down(audit: Audit, caller: Caller, wanted: Search, found: Found) -> None:
+    if wanted.identifier is not None:
+        for one in found.standing:
+            audit.read(caller, one.id, one.resident)
+    elif wanted.person is not None:
+        audit.searched(caller, {one.resident for one in found.standing})
+    else:
+        audit.pulled(caller, wanted.after, found.last, len(found.resources))
 
 
 def _fhir(resource: Json) -> Response:
@@ -121,35 +146,34 @@ def _fhir(resource: Json) -> Response:
     return Response(encode(trimmed), media_type=MEDIA)
 
 
-def _read(here: Context, key: str) -> Json | None:
-    measurement = here.queries.measurement(key.rpartition(".")[0])
-    written = _written(here, measurement) if measurement else iter(())
-    return next((one for one in written if one["id"] == key), None)
+def _read(here: Context, measurement: Measurement, key: str) -> Json | None:
+    return next((one for one in _written(here, measurement) if one["id"] == key), None)
 
 
-def _found(here: Context, wanted: Search) -> tuple[list[Json], str | None]:
-    """Return the resources of one page and the cursor of the next, None after the last."""
+def _found(here: Context, wanted: Search) -> Found:
+    """Return one page."""
     if wanted.identifier is not None:
         system, _, value = wanted.identifier.rpartition("|")
         one = here.queries.measurement(value.rpartition(".")[0])
         ours = system in {"", _setting(here).measurement_system} and one is not None
         standing = [one] if ours and one else []
         found = [each for each in _all(here, standing) if each["identifier"][0]["value"] == value]
-        cursor = None
+        last, more = "", False
     else:
-        standing, cursor = _standing(here, wanted)
+        standing, last, more = _standing(here, wanted)
         found = list(_all(here, standing))
-    return [one for one in found if wanted.code is None or _coded(one, wanted.code)], cursor
+    coded = [one for one in found if wanted.code is None or _coded(one, wanted.code)]
+    return Found(coded, standing, last, more)
 
 
-def _standing(here: Context, wanted: Search) -> tuple[list[Measurement], str | None]:
-    """Return the measurements of one page that were not followed by a later version."""
+def _standing(here: Context, wanted: Search) -> tuple[list[Measurement], str, bool]:
+    """Return the measurements of one page that were not followed by a later version, cursor, and more."""
     person = _number(here, wanted.person) if wanted.person is not None else None
     documents, cursor, more = here.queries.page(wanted.after, wanted.count, resident_identifier=person)
     keys = [msgspec.json.decode(document, type=_Key) for document in documents]
     current = [(key.version, here.queries.measurement(key.id)) for key in keys]
     standing = [one for version, one in current if one is not None and one.version == version]
-    return standing, cursor if more else None
+    return standing, cursor, more
 
 
 def _number(here: Context, token: str) -> tuple[str, str] | str:

@@ -1,7 +1,6 @@
 """Numbers for Prometheus, read anew at each scrape; no label ever holds a person's identity."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import get_args
 
 from fastapi import APIRouter, Response
@@ -10,7 +9,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway import clock
 from gateway.api.context import Here
+from gateway.clock import Clock
 from gateway.service import DeviceCondition, DeviceState
 from store.queries import Queries
 
@@ -63,7 +64,7 @@ class Snapshot(Collector):
         yield from (readings, noise, clock, condition)
 
     def _of_outbox(self) -> Iterator[Metric]:
-        now = datetime.now(UTC)
+        now = Clock().now()
         rows = GaugeMetricFamily(
             f"{PREFIX}_outbox", "Measurements by delivery state", labels=["forwarder", "state"]
         )
@@ -76,7 +77,7 @@ class Snapshot(Collector):
             for state in ("waiting", "parked", "delivered"):
                 rows.add_metric([name, state], getattr(count, state))
             oldest = count.oldest_waiting
-            age.add_metric([name], max(0.0, (now - oldest.utc).total_seconds()) if oldest else 0.0)
+            age.add_metric([name], clock.age(oldest, now) if oldest else 0.0)
         yield from (rows, age)
 
 

@@ -7,7 +7,7 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
-from gateway.api.context import Asked, Here, Id, Line
+from gateway.api.context import Asked, Here, Id, Line, Operator
 from gateway.service import Reach
 from store.queries import Queries
 
@@ -19,7 +19,7 @@ class Resending(Asked):
 
     forwarder: Line
     measurement: Id
-    operator: Line
+    operator: Operator
 
 
 @router.get("", response_class=Response, responses={200: {"content": {"application/json": {}}}})

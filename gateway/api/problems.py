@@ -66,6 +66,7 @@ BY_CODE = {
     "request.cursor": HTTPStatus.BAD_REQUEST,
     "order.not_now": HTTPStatus.CONFLICT,
     "exam.closed": HTTPStatus.CONFLICT,
+    "correct.not_final": HTTPStatus.CONFLICT,
 }
 
 

@@ -79,7 +79,7 @@ def observation(
     }
     if device := around.gateway if part in measurement.derived else around.machine:
         resource["device"] = device
-    if notes := _notes(measurement):
+    if notes := _notes(measurement, part):
         resource["note"] = notes
     if part in measurement.derived and (from_ := sources(measurement, others)):
         resource["derivedFrom"] = [around.refer(value) for value in from_]
@@ -135,7 +135,8 @@ def _status(measurement: Measurement) -> str:
 def _categories(measurement: Measurement, part: str, category: codes.Category) -> list[Json]:
     """Return the one category of its kind and, where a machine itself gave the value, the mark of that."""
     own = [concept(codes.CATEGORIES, category)]
-    if measurement.source == "machine" and part not in measurement.derived:
+    of_machine = measurement.source == "machine" and part not in measurement.derived
+    if of_machine and not _measured_otherwise(measurement, part):
         own.append(concept(codes.PHD_CATEGORIES, "phd-observation"))
     return own
 
@@ -155,6 +156,9 @@ def _extensions(measurement: Measurement, around: Around) -> list[Json]:
         {"url": "timeRule", "valueString": effective.rule},
         {"url": "received", "valueInstant": instant(measurement.received.utc)},
     ]
+    for url, limit in (("timeEarliest", effective.earliest), ("timeLatest", effective.latest)):
+        if limit is not None:
+            record.append({"url": url, "valueInstant": instant(limit)})
     if measurement.device_time is not None:
         said = measurement.device_time.isoformat(timespec="seconds")
         record.append({"url": "deviceTime", "valueString": said})
@@ -174,9 +178,23 @@ def _site(measurement: Measurement, part: str) -> Json:
     return {"bodySite": concept(codes.SNOMED, arm, f"{measurement.context['arm']} upper arm")}
 
 
-def _notes(measurement: Measurement) -> list[Json]:
+def _measured_otherwise(measurement: Measurement, part: str) -> Mapping[str, Value]:
+    """Return what was measured where a person's values stand in this part instead."""
+    measures = codes.COMPONENTS.keys() if part == Kind.BLOOD_PRESSURE else {part}
+    before = measurement.by_hand.measured if measurement.by_hand else {}
+    return {
+        name: value
+        for name, value in before.items()
+        if name in measures and measurement.values.get(name) != value
+    }
+
+
+def _notes(measurement: Measurement, part: str) -> list[Json]:
     lines = [f"device: {flag}" for flag in measurement.flags]
     lines += [f"{found.rule}: {found.detail}" for found in measurement.findings if found.severity != "note"]
     if measurement.source == "manual":
         lines.append("typed in by a person, not read from a machine")
+    if measured := _measured_otherwise(measurement, part):
+        said = (f"{name} {v.comparator or ''}{v.value} {v.unit}" for name, v in measured.items())
+        lines.append(f"corrected by a person; measured: {', '.join(said)}")
     return [{"text": line} for line in lines]

@@ -26,6 +26,8 @@ def provenance(measurement: Measurement, targets: Sequence[Json], around: Around
         "recorded": instant(measurement.recorded.utc),
         "agent": _agents(measurement, around),
     }
+    if by_hand := measurement.by_hand:
+        resource["reason"] = [{"text": by_hand.reason}]
     if measurement.evidence_sha256:
         frames = identifier(EVIDENCE_SYSTEM, f"sha-256:{measurement.evidence_sha256}")
         resource["entity"] = [{"role": "source", "what": {"identifier": frames}}]
@@ -33,13 +35,20 @@ def provenance(measurement: Measurement, targets: Sequence[Json], around: Around
 
 
 def _agents(measurement: Measurement, around: Around) -> list[Json]:
-    agents = [_agent("assembler", around.gateway)]
+    """Return who took part; where a person's values stand, that person is the author, not the machine."""
+    agents, by_hand = [_agent("assembler", around.gateway)], measurement.by_hand
     if around.machine:
-        agents.append(_agent("author", around.machine))
+        agents.append(_agent("performer" if by_hand else "author", around.machine))
+    if by_hand:
+        agents.append(_agent("author", _person(by_hand.operator)))
     if measurement.bound_by and not measurement.bound_by.startswith("rule:"):
-        person = {"type": "Practitioner", "identifier": identifier(OPERATOR_SYSTEM, measurement.bound_by)}
-        agents.append(_agent("verifier" if around.machine else "author", person))
+        verifies = around.machine or by_hand
+        agents.append(_agent("verifier" if verifies else "author", _person(measurement.bound_by)))
     return agents
+
+
+def _person(operator: str) -> Json:
+    return {"type": "Practitioner", "identifier": identifier(OPERATOR_SYSTEM, operator)}
 
 
 def _agent(part: str, who: Json) -> Json:

@@ -83,7 +83,7 @@ class Central:
 def _advert(device: BLEDevice, data: AdvertisementData) -> Advert:
     return Advert(
         address=device.address.upper(),
-        name=data.local_name or device.name or "",
+        name=_readable(data.local_name or device.name or ""),
         strength=data.rssi,
         services=tuple(map(short, data.service_uuids)),
         service_data={short(uuid): bytes(told) for uuid, told in data.service_data.items()},
@@ -91,12 +91,19 @@ def _advert(device: BLEDevice, data: AdvertisementData) -> Advert:
     )
 
 
+def _readable(name: str) -> str:
+    """Return a name as it may stand on a screen and in a configuration: the machine chose it itself."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
+
+
 def system_radio(
-    adapter: str | None, passkey_files: Mapping[str, Path], passkey: Passkey | None = None
+    adapter: str | None,
+    passkey_files: Mapping[str, Path],
+    passkeys: Callable[[str], Passkey | None] = lambda address: None,
 ) -> Radio:
     """Return the radio of this box's BlueZ, with the only adapter there is or the named one.
 
-    *passkey* tells the digits of machines without a file.
+    *passkeys* returns for an address how a person's digits are learned; they go before those of a file.
     """
     in_files = passkeys_from(passkey_files)
-    return Radio(Central(), Bluez(adapter), lambda address: in_files(address) or passkey)
+    return Radio(Central(), Bluez(adapter), lambda address: passkeys(address) or in_files(address))

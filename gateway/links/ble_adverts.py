@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from drivers.catalogue import Advertisement, Driver, Gatt
+from drivers.catalogue import Advertisement, Driver, Gatt, Refusal
+from protocol.errors import MalformedValue
+from protocol.framing import Frame
 
 _BASE = "-0000-1000-8000-00805f9b34fb"
 """Ends every UUID of 16 bits in its long form (Core specification, volume 3, part B, 2.5.1)."""
@@ -45,17 +47,39 @@ def why(advert: Advert, driver: Driver) -> str:
         case Gatt(names=names, services=services, not_names=not_names):
             if not_names and advert.name.startswith(not_names):
                 return ""
-        case Advertisement(names=names, services=services):
-            pass
+            offered = {*advert.services, *advert.service_data}
+            reasons = [f"it offers service {service}" for service in services if service in offered]
+        case Advertisement(names=names) as device:
+            reasons = [f"it carries data of {source}" for source in _understood(advert, device, driver)]
         case _:
             return ""
-    reasons = [f"its name begins with {name}" for name in names if name and advert.name.startswith(name)]
-    offered = {*advert.services, *advert.service_data}
-    reasons += [f"it offers service {service}" for service in services if service in offered]
-    if isinstance(driver.link, Advertisement):
-        heard = [company for company in driver.link.companies if company in advert.maker_data]
-        reasons += [f"it carries data of company {company:04X}" for company in heard]
-    return ", ".join(reasons)
+    return ", ".join([f"its name begins with {name}" for name in _begun(advert, names)] + reasons)
+
+
+def _begun(advert: Advert, names: Iterable[str]) -> Iterator[str]:
+    return (name for name in names if name and advert.name.startswith(name))
+
+
+def _understood(advert: Advert, device: Advertisement, driver: Driver) -> Iterator[str]:
+    """Yield the services and companies whose data may be this driver's.
+
+    To offer a service says nothing: scales that are connected to offer the same. Nor do the data of a
+    service alone: every product of a maker may carry them; what the driver takes for another's is no sign.
+    """
+    for service in device.services:
+        if _may_be(advert.service_data.get(service, b""), driver):
+            yield f"service {service}"
+    for company in device.companies:
+        if _may_be(advert.maker_data.get(company, b""), driver):
+            yield f"company {company:04X}"
+
+
+def _may_be(told: bytes, driver: Driver) -> bool:
+    if not told:
+        return False
+    foreign = {MalformedValue.code, f"{driver.name}.model"}
+    said = driver.decode([Frame(told, "ADV")])
+    return not any(isinstance(item, Refusal) and item.code in foreign for item in said)
 
 
 def fitting(advert: Advert, drivers: Iterable[Driver]) -> list[tuple[Driver, str]]:

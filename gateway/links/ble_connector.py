@@ -39,6 +39,8 @@ class Want:
             self.in_vain, self.renewed = 0, False
         if link.lost is None and not link.insecure:
             self.pace.ended(now)
+        elif link.worked and not link.insecure:
+            self.pace.left(now)
         else:
             self.pace.failed(now)
 

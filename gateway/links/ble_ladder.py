@@ -33,6 +33,8 @@ REST_S = 30.0
 ASLEEP_S = 10.0
 """Ours: a machine unheard for so many seconds of listening has slept: what comes then is news."""
 LONGEST_PAUSE_S = 20.0
+LEFT_S = 1.0
+"""Ours: a machine that let go of us by itself stops advertising within that, or has more to tell."""
 
 
 class Ladder:
@@ -97,6 +99,11 @@ class Pace:
         self._failed += 1
         self._resting = False
         self._not_before = now + min(2.0 ** (self._failed - 1), LONGEST_PAUSE_S)
+
+    def left(self, now: float) -> None:
+        """Note that the machine itself ended a conversation that worked: it may come back with the next."""
+        self._failed, self._resting = 0, False
+        self._not_before = now + LEFT_S
 
     def ended(self, now: float) -> None:
         """Note that a conversation came to its own end."""

@@ -49,9 +49,13 @@ class Recorder:
     Where *driver* can blank what names a person, frames are written down once they are whole.
     """
 
-    def __init__(self, link: Link, driver: Driver | None = None) -> None:
-        """Record *link* from now on; closing the recorder closes it. Without *driver* nothing is blanked."""
+    def __init__(self, link: Link, driver: Driver | None = None, secrets: Iterable[bytes] = ()) -> None:
+        """Record *link* from now on; closing the recorder closes it. Without *driver* nobody is blanked.
+
+        *secrets* (keys that open the device) are blanked wherever they are sent or stated.
+        """
         self._link = link
+        self._secrets = tuple(filter(None, secrets))
         self._blank = _Blank(driver) if driver is not None and driver.redact else None
         self._turns: list[Turn] = []
         self._loop = asyncio.get_running_loop()
@@ -60,13 +64,13 @@ class Recorder:
     async def write(self, data: bytes) -> None:
         """Send *data* and write it down."""
         self._settle()
-        self._add(Sent(data))
+        self._add(Sent(self._without_secrets(data)))
         await self._link.write(data)
 
     async def feature(self, data: bytes) -> None:
         """Set a feature report and write it down as sent."""
         self._settle()
-        self._add(Sent(data))
+        self._add(Sent(self._without_secrets(data)))
         await self._link.feature(data)
 
     async def read(self) -> bytes:
@@ -89,7 +93,7 @@ class Recorder:
 
     async def write_value(self, characteristic: str, data: bytes, *, response: bool) -> None:
         """Write a value, and write it down."""
-        self._add(Sent(data, characteristic))
+        self._add(Sent(self._without_secrets(data), characteristic))
         await self._gatt().write_value(characteristic, data, response=response)
 
     async def read_value(self, characteristic: str) -> bytes | None:
@@ -124,7 +128,18 @@ class Recorder:
         """Return what was recorded so far; *provenance* begins with `captured` for a real device."""
         if self._blank:
             self._hear(self._blank.finish())
-        return Transcript(provenance, tuple(self._turns), settings)
+        stated = {name: self._unstated(text) for name, text in settings.items()}
+        return Transcript(provenance, tuple(self._turns), stated)
+
+    def _without_secrets(self, data: bytes) -> bytes:
+        for secret in self._secrets:
+            data = data.replace(secret, bytes(len(secret)))
+        return data
+
+    def _unstated(self, text: str) -> str:
+        """Return a setting with noughts where it is a secret: the dialogue then sends the same noughts."""
+        secret = any(text.lower() == one.hex() for one in self._secrets)
+        return "0" * len(text) if secret else text
 
     def _settle(self) -> None:
         """Write down what has stood on the line for so long that nothing more belongs to it."""

@@ -9,9 +9,10 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from gateway import messages
+from gateway.correcting import READY
 from gateway.service import DeviceState
 from gateway.web.language import Language, mark
-from gateway.web.words import KINDS, clock_time, listed, number, unit
+from gateway.web.words import KINDS, MEASURES, clock_time, listed, number, unit
 from store.facts import Measurement, Value
 
 ALWAYS = ("blood_pressure", "glucose", "body_size")
@@ -50,6 +51,7 @@ FOUND = {
     "high": mark("High"),
     "low": mark("Low"),
     "time_unsynchronised": mark("The time is to be verified: this box's clock was not set."),
+    "time_corrected": mark("The time was corrected: this box's clock was set afterwards."),
     "device_clock_off": mark("The machine's clock is off; its time is kept beside ours."),
 }
 BEYOND = {
@@ -78,6 +80,8 @@ class Card:
     repeat: int = 1
     orders: Sequence[tuple[str, str, str]] = ()
     """Device, order, and its word: what a person may ask for this kind."""
+    changes: Sequence[tuple[str, str]] = ()
+    """Measurement, and the word under which a person may change it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +174,8 @@ def _measured(scene: Scene, kind: str, found: Sequence[Measurement]) -> Card:
     if last.failed:
         lines.append(failure(scene.language, last.failed))
     lines += [remark for remark in remarks(scene.language, last) if not last.failed]
+    shown_now = found if kind == "body_size" else [last]
+    lines += [was for one in shown_now if (was := measured(scene.language, one))]
     return Card(
         kind,
         scene.language.say(KINDS.get(kind, kind)),
@@ -180,7 +186,29 @@ def _measured(scene: Scene, kind: str, found: Sequence[Measurement]) -> Card:
         source=source(scene, last),
         repeat=len(found) if kind != "body_size" else 1,
         orders=_orders(scene, kind),
+        changes=_changes(scene.language, kind, found),
     )
+
+
+def measured(language: Language, one: Measurement) -> str:
+    """Return what was measured where a person's values stand instead; empty where they do not."""
+    before = one.by_hand.measured if one.by_hand else {}
+    was = {name: value for name, value in before.items() if value != one.values.get(name)}
+    return language.say(mark("Measured: {values}"), values=listed(language, was)) if was else ""
+
+
+def _changes(language: Language, kind: str, found: Sequence[Measurement]) -> list[tuple[str, str]]:
+    """Return what may be changed of this card: its last measurement; height and weight may be two."""
+    ready = [one for one in found if one.status in READY]
+    if kind != "body_size":
+        return [(one.id, language.say(mark("Change"))) for one in ready if one is found[-1]]
+    shown = {one.id: one for one in {name: one for one in ready for name in one.values}.values()}
+    if len(shown) == 1:
+        return [(key, language.say(mark("Change"))) for key in shown]
+    return [
+        (key, " ".join(language.say(MEASURES.get(name, name)) for name in one.values))
+        for key, one in shown.items()
+    ]
 
 
 def _together(kind: str, found: Sequence[Measurement]) -> Mapping[str, Value]:
@@ -244,4 +272,6 @@ def source(scene: Scene, one: Measurement) -> tuple[str, ...]:
     if one.effective.quality in UNSURE:
         shown = say(mark("{time} (to be verified)"), time=shown)
     message = mark("Typed in {time}") if one.source == "manual" else mark("Measured by machine {time}")
+    if one.by_hand:
+        message = mark("Corrected by hand, measured {time}")
     return say(message, time=shown), f"{one.device or ''} #{one.received_seq}".strip()

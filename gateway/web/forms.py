@@ -11,19 +11,24 @@ from fastapi.responses import RedirectResponse, Response
 from gateway import messages
 from gateway.api.context import Context, Here, PathId
 from gateway.api.problems import status_of
+from gateway.audit import a_person
+from gateway.correcting import Correction
 from gateway.service import ExamRequest
+from gateway.web.change_view import TRAY
 from gateway.web.pages import page, remember_operator, viewer
 from protocol.errors import GatewayError, RequestRefused
 from store.residents import Identifier
 
 router = APIRouter(include_in_schema=False)
 Field = Annotated[str, Form(max_length=500)]
+VALUE = "value-"
+"""Before a measure, in the name of the field its value is typed into."""
 
 
 def signed(operator: str) -> str:
     """Return the operator's name; raises RequestRefused where nobody signs for what is asked."""
     name = operator.strip()
-    if not name or len(name) > 64 or not name.isprintable():
+    if not name or len(name) > 64 or not name.isprintable() or not a_person(name):
         raise RequestRefused("nobody signed", code="operator.missing")
     return name
 
@@ -35,6 +40,7 @@ async def follow(
     *,
     operator: str,
     back: str,
+    wanted: str | None = None,
     typed: Mapping[str, str] | None = None,
 ) -> Response:
     """Do what is *asked* (it returns where to go next); refused, show page *back* with the reason on top."""
@@ -42,7 +48,8 @@ async def follow(
         where = await asked
     except GatewayError as error:
         notice = messages.text(error.code, viewer(request, here).language.tag)
-        return await page(request, here, back, status=status_of(error), notice=notice, typed=typed)
+        status = status_of(error)
+        return await page(request, here, back, wanted=wanted, status=status, notice=notice, typed=typed)
     answer = RedirectResponse(where, HTTPStatus.SEE_OTHER)
     remember_operator(answer, operator.strip())
     return answer
@@ -98,6 +105,27 @@ async def order(
     return await follow(request, here, asked(), operator=operator, back="exam")
 
 
+@router.post("/bringing")
+async def bring_in(
+    request: Request,
+    here: Here,
+    *,
+    address: Field = "",
+    driver: Field = "",
+    passkey: Field = "",
+    without_test: Field = "",
+    operator: Field = "",
+) -> Response:
+    """Pair with a Bluetooth machine and let it tell a result, which is shown and kept nowhere."""
+
+    async def asked() -> str:
+        who = signed(operator)
+        await here.service.bringing.begin(address, driver, passkey, who, test=not without_test)
+        return "/bringing"
+
+    return await follow(request, here, asked(), operator=operator, back="bringing")
+
+
 @router.post("/point")
 async def point(
     request: Request, here: Here, device: Field = "", exam: Field = "", operator: Field = ""
@@ -120,14 +148,42 @@ async def bind(
     exam: Field = "",
     reason: Field = "",
     operator: Field = "",
+    shown: Field = "",
 ) -> Response:
-    """Assign a measurement of the tray to an open exam."""
+    """Assign a measurement to an open exam, or send it back to the tray; *shown* is the exam it stands in."""
 
     async def asked() -> str:
-        await here.service.bind(measurement, exam or None, signed(operator), reason)
-        return "/tray"
+        await here.service.bind(measurement, None if exam in {"", TRAY} else exam, signed(operator), reason)
+        return exam_address(shown) if shown else "/tray"
 
-    return await follow(request, here, asked(), operator=operator, back="tray")
+    back = "change" if shown else "tray"
+    return await follow(request, here, asked(), operator=operator, back=back, wanted=measurement)
+
+
+@router.post("/correct")
+async def correct(
+    request: Request,
+    here: Here,
+    *,
+    measurement: Field = "",
+    exam: Field = "",
+    reason: Field = "",
+    unusual: Field = "",
+    operator: Field = "",
+) -> Response:
+    """Correct a measurement's values."""
+    fields = (await request.form()).items()
+    values = {name.removeprefix(VALUE): str(text) for name, text in fields if name.startswith(VALUE)}
+
+    async def asked() -> str:
+        correction = Correction(values, {}, signed(operator), reason, bool(unusual))
+        await here.service.correct(measurement, correction)
+        return exam_address(exam)
+
+    typed = {**values, "reason": reason}
+    return await follow(
+        request, here, asked(), operator=operator, back="change", wanted=measurement, typed=typed
+    )
 
 
 @router.post("/resend")

@@ -59,6 +59,7 @@ class Views:
         self.language = viewer.language
         self.operator = viewer.operator
         self.devices = devices
+        self.bringing = here.service.bringing
         self.front = here.service.front()
         self.scene = Scene(self.language, self.zone, self.now, devices)
 
@@ -67,7 +68,7 @@ class Views:
         systems = {system: self.language.say(name) for system, name in SYSTEMS.items()}
         empty = {"system": "cn-id", "number": "", "name": ""}
         return {
-            "exams": self._open(),
+            "exams": self.open_exams(),
             "reader": any(not device.kinds for device in self.devices),
             "systems": systems,
             "typed": empty | dict(typed or {}),
@@ -80,10 +81,11 @@ class Views:
         if chosen is None:
             return self.person() | self.card() | {"exam": None}
         shown = cards(self.scene, self.queries.exam_measurements(chosen.id))
-        exams = self._open()
+        exams = self.open_exams()
         measuring = [one for one in self.devices if one.kinds] if len(exams) > 1 else []
         pointing = [(one.name, one.pointed_at == chosen.id) for one in measuring]
         return self.card() | {
+            "shows": chosen,
             "exam": self._about(chosen),
             "operator": self.operator,
             "exams": exams,
@@ -112,7 +114,8 @@ class Views:
         standing = self.queries.exams(open=True)
         return next((one for one in standing if one.id == self.front), next(iter(standing), None))
 
-    def _open(self) -> list[dict[str, object]]:
+    def open_exams(self) -> list[dict[str, object]]:
+        """Return who is open, newest first, masked."""
         return [self._about(exam) for exam in self.queries.exams(open=True)]
 
     def _about(self, exam: Exam) -> dict[str, object]:
@@ -147,7 +150,7 @@ class Views:
             }
             for one in self.queries.tray(TRAY_LIMIT)
         ]
-        return {"rows": rows, "exams": self._open(), "operator": self.operator}
+        return {"rows": rows, "exams": self.open_exams(), "operator": self.operator}
 
     def _why(self, one: Measurement) -> list[str]:
         """Return why it lies here, and what else the rules found."""

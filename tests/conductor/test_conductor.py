@@ -398,6 +398,28 @@ def test_a_loss_comes_after_everything_that_was_heard() -> None:
     in_own_time(work())
 
 
+def test_a_dialogue_may_report_what_it_holds_when_the_link_is_lost_and_do_nothing_else() -> None:
+    def holds() -> Dialogue:
+        held = yield from listen()
+        try:
+            yield Listen(8.0)
+        except Lost:
+            yield Report(heard(held.data))
+            yield Send(b"more")
+            yield Report(heard(b"never"))
+
+    async def work() -> None:
+        line, sink = Line(), Kept()
+        line.says(b"one\r")
+        line.is_pulled()
+        with pytest.raises(Lost):
+            await conduct(driver(holds()), {}, line, sink, no_orders())
+        assert sink.told == [heard(b"one\r")]
+        assert line.written == []
+
+    in_own_time(work())
+
+
 def test_what_nobody_asked_for_is_kept_as_noise() -> None:
     def talk() -> Dialogue:
         yield from listen()

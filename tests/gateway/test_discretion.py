@@ -5,17 +5,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from drivers.catalogue import Driver
+from drivers.catalogue import Driver, every
 from gateway import discretion
 from gateway.clock import Clock
 from gateway.receiving import Contact, receive
 from protocol.framing import Frame
-from protocol.readings import PERSONAL, Kind, Notice, Reading
+from protocol.quantities import Quantity
+from protocol.readings import PERSONAL, Kind, Measure, Notice, Reading
 from store.facts import DeviceEvent
 from store.journal import Journal
 from store.queries import Queries
@@ -109,15 +111,16 @@ def test_without_the_key_the_values_can_still_be_read_from_the_blanked_line(
 
 
 def test_a_machine_that_may_name_people_has_all_its_frames_sealed(journal: Journal, tmp_path: Path) -> None:
-    """An analyser's P record may hold a name and no number."""
-    driver = driver_of(Path("astm-glucose.txt"))
-    known = play(driver, read(_path("astm-glucose")), whole).readings[0]
-    said = Reading(Kind.GLUCOSE, known.values, (b"P|1||||Zhang San^Yi",), context={})
+    """What a line of an undocumented machine says, nobody knows."""
+    driver = every()["line"]
+    assert driver.names_people
+    quantity = Quantity(Decimal("62.5"), "kg")
+    said = Reading(Kind.BODY_SIZE, {Measure.BODY_WEIGHT: quantity}, (b"62.5 Zhang San",), context={})
     key = received(journal, driver, said)
     assert lies_open(tmp_path / "state", "Zhang San") == []
     evidence = journal.queries.evidence(key)
     assert evidence is not None
-    assert evidence["frames"] == [b"P|1||||Zhang San^Yi".hex()]
+    assert evidence["frames"] == [b"62.5 Zhang San".hex()]
     noted(journal, driver, {"offset_s": "3", "frame": b"H|Zhang San".hex()})
     assert lies_open(tmp_path / "state", "Zhang San") == []
     stolen = Queries(tmp_path / "state/journal.db")

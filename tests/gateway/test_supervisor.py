@@ -147,7 +147,7 @@ async def test_a_flapping_port_fills_no_journal(bench: tuple[Station, Port], jou
     port.unplug()
     await until(lambda: station.state.condition == "lost")
     port.plug()
-    assert len(journal.queries.device_events("bp-1")) > len(codes)
+    await until(lambda: len(journal.queries.device_events("bp-1")) > len(codes))
 
 
 async def test_an_order_is_taken_only_while_the_port_is_open(tmp_path: Path, journal: Journal) -> None:

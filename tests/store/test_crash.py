@@ -66,7 +66,7 @@ def whole_again(folder: Path, acknowledged: list[str]) -> None:
 
 def test_a_file_that_may_not_grow_is_told_and_nothing_acknowledged_is_lost(tmp_path):
     acknowledged, code = ran_out([sys.executable, str(CHILD), str(tmp_path), "1000000"])
-    assert code == "store.failed"
+    assert code == "store.disk_failed"
     whole_again(tmp_path, acknowledged)
 
 

@@ -68,6 +68,7 @@ def test_a_day_holds_attempts_results_failures_and_how_long_they_took(tmp_path):
         faults={"link.lost": 1},
         seconds={"30": 2, "45": 1},
         offset_s=-90.0,
+        offset_unsure=True,
         battery="60 %",
         serial="SIM7",
         firmware="2.1",
@@ -108,11 +109,35 @@ def brought_up(tmp_path: Path) -> Journal:
 def test_a_journal_of_the_first_release_gets_its_history_and_loses_nothing(tmp_path):
     journal = brought_up(tmp_path)
     report = journal.queries.check()
-    assert (report.facts, report.problems) == (68, [])
+    assert (report.facts - 68, report.problems) == (2, [])  # the clock was set, the key named
     assert journal.queries.counts().measurements == {"blood_pressure": 12, "body_size": 4, "glucose": 4}
     (bp,), (meter,) = journal.queries.device_days("bp"), journal.queries.device_days("meter")
     assert (bp.contacts, bp.results, bp.faults) == (4, 12, {"link.lost": 4})
     assert (meter.results, meter.stored, meter.serial, meter.offset_s) == (0, 4, "SIM1", 12.0)
     journal.submit(heard).result()
     assert journal.queries.check().problems == []
+    journal.close()
+
+
+def test_a_clock_nobody_keeps_takes_a_device_neither_back_nor_years_ahead(tmp_path):
+    shown = iter(
+        [(START, True), (START - timedelta(days=20000), False), (START + timedelta(days=900), False)]
+    )
+    moment = {"at": Instant(START, 0, "boot-0", True)}
+    journal = Journal.open(tmp_path / "journal.db", gateway="gw-1", now=lambda: moment["at"])
+    for number, (utc, synchronised) in enumerate(shown):
+        moment["at"] = Instant(utc, 10**9, f"boot-{number}", synchronised)
+        journal.submit(lambda tx: tx.append(event("bp", "link.opened"))).result()
+    assert journal.queries.device_days("bp") == [Day(day=START.date().isoformat(), contacts=3)]
+    journal.close()
+
+
+def test_a_clock_that_jumps_within_a_day_is_counted_where_ours_is_kept(tmp_path):
+    now = Instant(START, 0, "boot-0", True)
+    journal = Journal.open(tmp_path / "journal.db", gateway="gw-1", now=lambda: now)
+    for offset_s in ("5", "-8e8", "7"):
+        body = event("bp", "clock.read", offset_s=offset_s)
+        journal.submit(lambda tx, body=body: tx.append(body)).result()
+    (day,) = journal.queries.device_days("bp")
+    assert (day.jumps, day.offset_s, day.offset_unsure) == (2, 7.0, False)
     journal.close()

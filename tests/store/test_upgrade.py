@@ -21,8 +21,13 @@ from store.migrations import SCHEMA
 from store.residents import Identifier
 
 OLD = Path(__file__).parent / "old"
-SCHEMAS = (1, 2)
+SCHEMAS = (1, 2, 3)
 """Each kept file was written by the release that had that schema."""
+NAMED_OPENLY = (1, 2)
+KEYS = (bytes(range(32, 64)), bytes(range(32)))
+"""The keys of schema 3's journal, the one in use first."""
+PEOPLE_OF_3 = {"110101189001010016": "张试", "110101189102020024": "李样"}
+ERASED_OF_3 = "110101189203030032"
 
 
 def laid(folder: Path, schema: int) -> Path:
@@ -88,7 +93,7 @@ def test_every_schema_but_the_last_has_its_kept_journal():
     assert range(1, SCHEMA) == range(1, len(SCHEMAS) + 1)
 
 
-@pytest.mark.parametrize("schema", SCHEMAS)
+@pytest.mark.parametrize("schema", NAMED_OPENLY)
 def test_everything_is_there_and_nobody_is_left_in_the_open(tmp_path, schema):
     path = laid(tmp_path, schema)
     people, facts = content(path)
@@ -97,7 +102,7 @@ def test_everything_is_there_and_nobody_is_left_in_the_open(tmp_path, schema):
     whole(path, people, facts)
 
 
-@pytest.mark.parametrize("schema", SCHEMAS)
+@pytest.mark.parametrize("schema", NAMED_OPENLY)
 def test_a_name_that_was_left_in_the_wal_is_gone_too(tmp_path, schema):
     path = laid(tmp_path, schema)
     people, facts = content(path)
@@ -173,6 +178,68 @@ def test_cut_off_at_any_line_the_next_start_finishes_it(tmp_path):
         people, facts = content(path)
         killed_at(path, where)
         whole(path, people, facts)
+
+
+def facts_of(path: Path) -> list[tuple]:
+    raw = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
+    facts = raw.execute("SELECT seq, id, at, body, body_hash, prev, hash FROM facts ORDER BY seq").fetchall()
+    raw.close()
+    return facts
+
+
+def sealed_and_whole(path: Path, facts: list[tuple]) -> None:
+    """Assert that schema 3's journal is all there, signed, and shows its people with its key."""
+    journal = opened(path)
+    for number, name in PEOPLE_OF_3.items():
+        (key,) = journal.submit(lambda tx, n=number: tx.residents_with(n)).result(10)
+        assert journal.queries.resident(key).name == name
+    assert journal.submit(lambda tx: tx.residents_with(ERASED_OF_3)).result(10) == []
+    report = journal.queries.check()
+    assert (report.problems, report.signed) == ([], report.last)
+    journal.close()
+    assert facts_of(path)[: len(facts)] == facts
+    assert not upgrade.copy_of(path).exists()
+
+
+def test_a_journal_without_signatures_is_signed_from_its_next_start_on(tmp_path):
+    path = laid(tmp_path, 3)
+    facts = facts_of(path)
+    keyring.make(keyring.default_file(path))
+    keyring.replace(keyring.default_file(path), KEYS)
+    sealed_and_whole(path, facts)
+    sealed_and_whole(path, facts)
+    later = [json.loads(one[3])["kind"] for one in facts_of(path)[len(facts) :]]
+    assert later == ["clock_set", "key_changed"]
+
+
+def test_without_its_key_it_is_brought_up_to_date_and_signed_once_the_key_is_back(tmp_path):
+    path = laid(tmp_path, 3)
+    facts = facts_of(path)
+    journal = opened(path)
+    journal.submit(heard).result(10)
+    report = journal.queries.check()
+    assert (report.problems, report.signed) == ([], 0)
+    assert [note.seq for note in report.notes] == [report.last]
+    journal.close()
+    keyring.make(keyring.default_file(path))
+    keyring.replace(keyring.default_file(path), KEYS)
+    sealed_and_whole(path, facts)
+
+
+def test_a_journal_under_lock_that_was_cut_off_at_any_line_is_finished(tmp_path):
+    trial = tmp_path / "trial"
+    trial.mkdir()
+    places = lines_of(laid(trial, 3))
+    assert len(places) > 30
+    for number, where in enumerate(places):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        path = laid(folder, 3)
+        facts = facts_of(path)
+        keyring.make(keyring.default_file(path))
+        keyring.replace(keyring.default_file(path), KEYS)
+        killed_at(path, where)
+        sealed_and_whole(path, facts)
 
 
 def test_the_copy_is_made_and_verified_before_anything_changes(tmp_path, monkeypatch):

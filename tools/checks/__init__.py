@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tools.checks import centre, ports, software, storage, times
+from tools.checks import backups, centre, ports, software, storage, times
 from tools.checks.report import Box, Check, Fact
 
 __all__ = ["Box", "Check", "Fact", "every"]
@@ -18,6 +18,7 @@ def every(box: Box) -> Iterator[Check]:
     if seen:
         yield storage.journal(box)
         yield storage.people(box)
+    yield backups.copies(box)
     yield from (ports.port(box, device) for device in box.config.devices)
     yield ports.other_speakers(box)
     yield ports.hot_plug(box)

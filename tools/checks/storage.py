@@ -9,8 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from gateway import messages
+from gateway import messages, space
 from protocol.errors import GatewayError
+from store import aside
 from store.outbox import Counts
 from store.queries import Queries
 from tools.checks.report import Box, Check, Fact, Result, told
@@ -25,6 +26,8 @@ LONG_OPEN = timedelta(hours=12)
 """Ours: an exam open for longer was forgotten."""
 NETWORK_DISKS = {"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "glusterfs", "ceph"}
 MEMORY_DISKS = {"tmpfs", "ramfs"}
+EMERGENCY = "emergency_ro"
+"""How an ext4 that met an error says that it takes no more writing; its mount still looks writable."""
 WORN = {"0x02": "warn", "0x03": "fail"}
 """An eMMC's own word on its spare blocks (pre_eol_info): 0x01 normal, 0x02 80 % used up, 0x03 nearly all."""
 VERIFY = "checkup-gateway journal verify"
@@ -44,10 +47,10 @@ def state_folder(box: Box) -> Check:
         return Check(
             name, "warn", found, "So it should be.", do, "sudo checkup-gateway doctor", {"there": True}
         )
-    free = shutil.disk_usage(folder).free
+    free, reserve = shutil.disk_usage(folder).free, _bytes_of(folder / space.NAME)
     found = f"{folder}, {free / 1e9:.1f} GB free"
     mode = stat.S_IMODE(folder.stat().st_mode)
-    facts: dict[str, Fact] = {"there": True, "free_bytes": free, "mode": f"{mode:03o}"}
+    facts: dict[str, Fact] = {"there": True, "free_bytes": free, "reserve": reserve, "mode": f"{mode:03o}"}
     if mode & 0o077:
         means = "Other users of this box can read residents' values."
         run = f"chmod 700 {folder}"
@@ -57,6 +60,10 @@ def state_folder(box: Box) -> Check:
         result: Result = "fail" if free < NO_ROOM else "warn"
         return Check(name, result, found, means, "Make room on this disk.", f"df -h {folder}", facts)
     return Check(name, "ok", found, facts=facts)
+
+
+def _bytes_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def seen(box: Box) -> bool:
@@ -124,29 +131,30 @@ def looked_at(root: Path, folder: Path) -> Disk:
     block = root / f"sys/dev/block/{os.major(number)}:{os.minor(number)}"
     whole = block.resolve().parent if (block / "partition").exists() else block.resolve()
     errors = _word(root / "sys/fs/ext4" / block.resolve().name / "errors_count")
+    system, options = _file_system(root, folder.resolve())
     return Disk(
-        system=_file_system(root, folder.resolve()),
-        read_only=bool(room.f_flag & os.ST_RDONLY),
+        system=system,
+        read_only=bool(room.f_flag & os.ST_RDONLY) or EMERGENCY in options.split(","),
         files_left=room.f_favail if room.f_files else FEW_FILES,
         errors=int(errors) if errors.isdecimal() else None,
         wear=_word(whole / "device/pre_eol_info"),
     )
 
 
-def _file_system(root: Path, folder: Path) -> str:
-    """Return the file system of the innermost mount that *folder* lies in, from /proc/self/mountinfo."""
-    best, system = -1, ""
+def _file_system(root: Path, folder: Path) -> tuple[str, str]:
+    """Return the file system *folder* lies in, and its options, from /proc/self/mountinfo."""
+    best, system, options = -1, "", ""
     try:
         lines = (root / "proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return ""
+        return "", ""
     for line in lines:
         before, _, after = line.partition(" - ")
         fields = before.split()
         point = Path(fields[4].replace("\\040", " ")) if len(fields) > 4 else Path("-")
         if folder.is_relative_to(point) and len(point.parts) >= best:
-            best, system = len(point.parts), after.split()[0]
-    return system
+            best, system, options = len(point.parts), after.split()[0], after.split()[-1]
+    return system, options
 
 
 def _word(path: Path) -> str:
@@ -169,12 +177,25 @@ def journal(box: Box) -> Check:
     found = f"{path}, {report.facts} facts, end of chain {report.head[:16] or '-'}"
     facts = {"facts": report.facts, "problems": len(report.problems), "bytes": path.stat().st_size}
     if not report.problems:
-        return Check("journal", "ok", found, facts=facts)
+        return _aside(box, Check("journal", "ok", found, facts=facts))
     first = report.problems[0]
     means = "The file is not what was written. Nothing is deleted."
     do = "Leave the box alone, copy the folder, compare with the last backup."
     found = f"{path}: {len(report.problems)} problem(s), first at fact {first.seq}: {first.what}"
     return Check("journal", "fail", found, means, do, VERIFY, {**facts, "first": first.seq})
+
+
+def _aside(box: Box, sound: Check) -> Check:
+    """Say so where a damaged journal was moved aside and nobody has looked at it yet."""
+    files = aside.damaged_files(box.config.state)
+    if not files:
+        return sound
+    found = f"{sound.found}; made anew after damage, the old file is {files[-1].name}"
+    means, do = (
+        "What could not be proven was left out; the audit says which facts.",
+        "Copy the old file, then remove it.",
+    )
+    return Check("journal", "warn", found, means, do, "checkup-gateway journal audit", sound.facts)
 
 
 def asked(box: Box, question: Callable[[Queries], Answer]) -> Answer:

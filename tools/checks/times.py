@@ -6,10 +6,9 @@ from pathlib import Path
 
 from gateway import messages
 from gateway.clock import kernel_synchronised
+from gateway.times import NO_EARLIER
 from tools.checks.report import Box, Check, Fact
 
-NO_EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
-"""This release is younger than that: a clock that says less is wrong."""
 SETTERS = {"chronyd", "ntpd", "systemd-timesyn", "openntpd"}
 """Programs that set the clock from the network, by the first 15 characters of their names."""
 CLOCKS_APART_S = 60

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.clock import Clock, Timing, earlier, effective, offset, was_set
+from gateway.clock import Clock, age, carried, earlier, offset
+from gateway.times import Timing, boots_of, effective, known
+from store.clocks import Turn, was_set
 from store.facts import Instant
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -19,7 +21,8 @@ UNSURE = Instant(NOW, 1_000_000_000_000, "boot-a", False)
 def timing(
     *, stored: bool, said: datetime | None, offset_s: float | None, arrived: Instant = ARRIVED
 ) -> Timing:
-    return Timing(stored, said, arrived, offset_s, 120.0, ZONE)
+    told = known(boots_of([Turn(1, None, arrived)], arrived), arrived)
+    return Timing(stored, said, arrived, told, offset_s, 120.0, ZONE)
 
 
 @pytest.mark.parametrize(
@@ -96,3 +99,49 @@ def test_the_real_clock_runs() -> None:
     assert earlier(first, second)
     assert not was_set(first, second)
     assert first.utc.tzinfo is not None
+
+
+def test_how_long_ago_is_told_by_the_time_since_boot() -> None:
+    assert age(ARRIVED, later(90, wall=-9999)) == 90.0
+    assert age(later(90, wall=1e9), later(100)) == 10.0
+    other = Instant(NOW - timedelta(hours=2), 5, "boot-b", True)
+    assert age(other, ARRIVED) == 7200.0
+
+
+def test_an_offset_is_carried_over_a_step_of_our_own_clock() -> None:
+    assert carried(30.0, ARRIVED, later(60)) == 30.0
+    assert carried(30.0, ARRIVED, later(60, wall=60 + 3600)) == 30.0 - 3600
+    assert carried(30.0, ARRIVED, Instant(NOW, 5, "boot-b", True)) == 30.0
+
+
+class Halting:
+    """A kernel that lets another program run between two looks, twice."""
+
+    def __init__(self) -> None:
+        self._ns = 0
+        self._halts = 2
+
+    def boottime_ns(self) -> int:
+        self._ns += 1000
+        return self._ns
+
+    def wall(self) -> datetime:
+        if self._halts:
+            self._halts -= 1
+            self._ns += 10**9
+        return NOW + timedelta(microseconds=self._ns / 1000)
+
+    def boot_id(self) -> str:
+        return "boot-a"
+
+    def synchronised(self) -> bool:
+        return True
+
+
+def test_both_clocks_are_read_in_one_moment() -> None:
+    clock = Clock(Halting())
+    first, second = clock.now(), clock.now()
+    assert not was_set(first, second)
+    assert (
+        abs((second.utc - first.utc).total_seconds() - (second.boottime_ns - first.boottime_ns) / 1e9) < 1e-4
+    )
