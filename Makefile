@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup run test check bench lock fuzz clean
+.PHONY: setup run test check bench lock fuzz faults faults-long test-bluetooth clean
 .DEFAULT_GOAL := run
 
 # An installation that was cut off leaves `.installing` behind: that environment is made anew, not mended.
@@ -44,6 +44,8 @@ test: setup
 	@tests/debian.sh
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/pytest -n 2 --dist loadgroup
+	@tests/bluetooth_vm/test.sh quick
+	@$(MAKE) --no-print-directory faults
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check .
@@ -57,6 +59,18 @@ bench: setup
 FUZZ ?= --seconds 600 --keep
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tools.fuzz $(FUZZ)
+
+faults: setup
+	@tests/debian.sh
+	@$(BIN)/python -m tools.faults
+
+test-bluetooth: setup
+	@$(BIN)/pytest -n 2 tests/ble
+	@tests/bluetooth_vm/test.sh full
+
+faults-long: setup
+	@tests/debian.sh
+	@$(BIN)/python -m tools.faults --long
 
 lock:
 	@for set in service:build dev:dev; do \

@@ -23,7 +23,8 @@ from bumble import core, hci
 from bumble.att import ATT_Error
 from bumble.core import AdvertisingData
 from bumble.device import Device, Peer
-from virtual import Air, VirtualController
+
+from tools.air import Air, VirtualController
 
 #: bit in the characteristic declaration -> bleak's name of the property
 PROPERTIES = {
@@ -45,12 +46,13 @@ class Scanner(BaseBleakScanner):
 
     def __init__(self, detection_callback, service_uuids, scanning_mode, **kwargs):
         super().__init__(detection_callback, service_uuids)
-        self._active = scanning_mode != "passive"
+        if scanning_mode == "passive":
+            raise BleakError("BlueZ has none unless it runs with --experimental")
 
     async def start(self) -> None:
         self.seen_devices = {}
         self.device.on("advertisement", self._on_advertisement)
-        await self.device.start_scanning(active=self._active)
+        await self.device.start_scanning(active=True)
 
     async def stop(self) -> None:
         self.device.remove_listener("advertisement", self._on_advertisement)

@@ -9,7 +9,6 @@ from backend import Central as Emulated
 from backend import in_process_central
 from host import AirHost
 from peripheral import Machine
-from virtual import Air, VirtualController
 
 from drivers.catalogue import Gatt
 from gateway.links.ble import Backend, Central
@@ -18,6 +17,7 @@ from gateway.links.ble_parts import Found, Passkey
 from gateway.links.ble_radio import Radio
 from gateway.links.replay import LeapingLoop
 from protocol.errors import LinkError, Unavailable
+from tools.air import Air, VirtualController
 
 NOON = (2026, 11, 21, 12, 0, 0)
 BP = Gatt(("2A35",), default="2A35", services=("1810",))

@@ -141,6 +141,9 @@ class Machine:
 
         #: Stored glucose records: sequence number -> raw measurement
         self.records: dict[int, bytes] = {}
+        #: What was asked at the Record Access Control Point, and how many records were sent
+        self.asked: list[bytes] = []
+        self.sent = 0
         #: Called before each stored record is sent (for faults in mid-transfer)
         self.before_record = None
         #: Seconds between two stored records: about one connection interval
@@ -245,6 +248,12 @@ class Machine:
         )
         await self.device.start_advertising(auto_restart=True)
 
+    async def sleep(self) -> None:
+        """Stop advertising and let go of whoever is connected, as a machine does that has told all."""
+        await self.device.stop_advertising()
+        for connection in list(self.device.connections.values()):
+            await connection.disconnect()
+
     async def forget_bonds(self) -> None:
         """What a battery change or a factory reset does to many meters."""
         await self.device.keystore.delete_all()
@@ -264,35 +273,45 @@ class Machine:
     async def send_weight(self, raw: bytes) -> None:
         await self.device.indicate_subscribers(self.weight_measurement, raw)
 
-    # Record Access Control Point: op codes 1 (report records), 4 (report number),
-    # 5 (number response), 6 (response); operators 1 (all), 3 (from sequence number).
+    # Record Access Control Point: op codes 1 (report records), 4 (report number), 5 (number response),
+    # 6 (response); operators 1 (all), 3 (from a sequence number), 4 (between two), 5 (first), 6 (last).
     def _on_racp(self, connection: Connection, request: bytes) -> None:
         # Answer the write first; the transfer goes on afterwards.
         connection.cancel_on_disconnection(self._racp_job(connection, bytes(request)))
 
     async def _racp_job(self, connection: Connection, request: bytes) -> None:
         op, operator, operand = request[0], request[1], request[2:]
-        chosen = sorted(self.records)
-        code = 1  # success
-        if operator == 3 and operand[:1] == b"\x01":
-            first = struct.unpack_from("<H", operand, 1)[0]
-            chosen = [n for n in chosen if n >= first]
-        elif operator != 1:
-            code = 3  # operator invalid
-        if op == 4 and code == 1:
+        self.asked.append(request)
+        chosen = self._chosen(operator, operand)
+        code = 1 if chosen else 3 if chosen is None else 6  # success, operator invalid, no records found
+        if op == 4 and chosen is not None:
             reply = bytes([5, 0]) + struct.pack("<H", len(chosen))
         else:
-            if op != 1:
-                code = 2  # op code not supported
-            elif code == 1 and not chosen:
-                code = 6  # no records found
-            if code == 1:
-                for number in chosen:
-                    await asyncio.sleep(self.record_interval)
-                    if self.before_record is not None:
-                        await self.before_record(number)
-                    await self.device.notify_subscriber(
-                        connection, self.glucose_measurement, self.records[number]
-                    )
+            code = 2 if op != 1 else code  # op code not supported
+            for number in chosen if chosen and code == 1 else []:
+                await asyncio.sleep(self.record_interval)
+                if self.before_record is not None:
+                    await self.before_record(number)
+                self.sent += 1
+                await self.device.notify_subscriber(
+                    connection, self.glucose_measurement, self.records[number]
+                )
             reply = bytes([6, 0, op, code])
         await self.device.indicate_subscriber(connection, self.racp, reply)
+
+    def _chosen(self, operator: int, operand: bytes) -> list[int] | None:
+        """Return the sequence numbers that a request means; None for one that is not known."""
+        numbers = sorted(self.records)
+        bounds = struct.unpack(f"<{len(operand) // 2}H", operand[1:]) if operand[:1] == b"\x01" else ()
+        match operator, bounds:
+            case 1, ():
+                return numbers
+            case 3, (first,):
+                return [number for number in numbers if number >= first]
+            case 4, (first, last):
+                return [number for number in numbers if first <= number <= last]
+            case 5, ():
+                return numbers[:1]
+            case 6, ():
+                return numbers[-1:]
+        return None

@@ -58,10 +58,39 @@ def test_the_name_of_another_product_speaks_against():
     assert why(replace(HERE, name="Polar H10", services=("1810",)), cuff) == ""
 
 
-def test_a_scale_is_known_by_its_data():
-    scale = driver(Advertisement(services=("181D",), companies=(0x157,)))
-    assert why(replace(HERE, service_data={"181D": b"x"}), scale) == "it offers service 181D"
-    assert why(replace(HERE, maker_data={0x157: b"x"}), scale) == "it carries data of company 0157"
+XIAOMI = every()["xiaomi_scale"]
+WEIGHED = bytes.fromhex("22983aea070b150c0000")
+"""75.00 kg of a Mi Scale."""
+S400 = bytes.fromhex("4859d53b0bd6ef0b25db72785e7e2f46d6000000d8642df6")
+"""A weighing, encrypted."""
+THERMOMETER = bytes.fromhex("40595b0501020304")
+"""What another product of the same maker advertises under FE95."""
+
+
+def test_a_scale_that_only_advertises_is_known_by_data_it_understands():
+    assert why(replace(HERE, service_data={"181D": WEIGHED}), XIAOMI) == "it carries data of service 181D"
+    for theirs in ({"FE95": THERMOMETER}, {"181D": b"x"}, {"180F": WEIGHED}, {"181D": b""}):
+        assert why(replace(HERE, service_data=theirs), XIAOMI) == ""
+    scale = replace(XIAOMI, link=Advertisement(companies=(0x157,)))
+    assert why(replace(HERE, maker_data={0x157: WEIGHED}), scale) == "it carries data of company 0157"
+    assert why(replace(HERE, maker_data={0x157: b"x", 0x4C: WEIGHED}), scale) == ""
+
+
+def test_an_encrypted_scale_is_known_before_its_key_is():
+    advert = replace(HERE, service_data={"FE95": S400})
+    assert why(advert, XIAOMI) == "it carries data of service FE95"
+
+
+def test_who_only_offers_a_service_is_connected_to_and_not_listened_to():
+    advert = replace(HERE, services=("181D", "181B"))
+    fits = [one.name for one, _ in fitting(advert, every().values())]
+    assert fits == ["sig_body_composition", "sig_weight_scale"]
+
+
+@pytest.mark.parametrize("name", ["MI_SCALE", "MIBFS", "MIBCS"])
+def test_a_xiaomi_scale_is_not_connected_to(name):
+    advert = replace(HERE, name=name, services=("181D", "181B"), service_data={"181D": WEIGHED})
+    assert [one.name for one, _ in fitting(advert, every().values())] == ["xiaomi_scale"]
 
 
 def test_neither_a_line_s_driver_nor_an_experimental_one_is_proposed():

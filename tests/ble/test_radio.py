@@ -138,6 +138,24 @@ async def test_a_machine_that_drops_every_connection_is_tried_a_few_times_a_minu
 
 
 @leaping
+async def test_a_machine_that_lets_go_by_itself_each_time_is_caught_each_time():
+    """Each contact ends as a lost link; that is how most cuffs end one, and no reason to wait longer."""
+    async with lab() as here:
+        machine = await here.awake()
+        for _ in range(10):
+            woken = now()
+            link = await here.radio.connect(machine.address, BP)
+            assert now() - woken < 3
+            assert await link.subscribe("2A35")
+            await machine.sleep()
+            with pytest.raises(LinkError):
+                await link.read()
+            await link.close()
+            await passed(20)
+            await machine.advertise()
+
+
+@leaping
 async def test_a_machine_that_has_said_all_is_left_alone_unless_it_slept_in_between():
     async with lab() as here:
         machine = await here.awake()

@@ -1,7 +1,9 @@
 """A Bluetooth conversation written down plays back; where a driver names people, they are blanked."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from lab import BP, lab, leaping
@@ -10,11 +12,11 @@ from peripheral import Machine, blood_pressure
 from drivers import catalogue
 from gateway.conductor import conduct
 from gateway.links.recorder import Recorder
-from gateway.links.replay import play
+from gateway.links.replay import LeapingLoop, Replay, play
 from protocol.errors import LinkError, Lost, Unavailable
 from protocol.framing import Noise
 from protocol.readings import Event, Reading
-from protocol.transcript import Heard, Transcript, parse, render
+from protocol.transcript import Gives, Heard, Transcript, parse, render
 
 CUFF = catalogue.every()["sig_blood_pressure"]
 RESULT = blood_pressure(128, 82, 97, 71, (2026, 11, 21, 12, 0, 0))
@@ -99,3 +101,32 @@ async def test_a_line_has_no_characteristics():
         assert refused.value.code == "link.settings"
     with pytest.raises(LinkError):
         await recorder.write_value("2A35", b"\1", response=True)
+
+
+async def talked_with(link: Replay, orders: asyncio.Queue, key: str) -> Recorder:
+    driver = catalogue.every()["omron_ble"]
+    recorder = Recorder(link, None, [bytes.fromhex(key)])
+    with suppress(LinkError):
+        await conduct(driver, {**driver.settings, "key": key}, recorder, Kept(recorder), orders)
+    return recorder
+
+
+def test_the_key_of_a_monitor_is_in_no_recording_and_the_recording_plays_back():
+    path = Path(__file__).parents[1] / "transcripts" / "omron_ble-memory.txt"
+    spoken = parse(path.read_text(encoding="utf-8"))
+    key = spoken.settings["key"]
+
+    async def record() -> Transcript:
+        orders: asyncio.Queue = asyncio.Queue()
+        recorder = await talked_with(Replay(spoken, orders), orders, key)
+        return recorder.transcript("captured in a test", {"key": key})
+
+    with asyncio.Runner(loop_factory=LeapingLoop) as runner:
+        text = render(runner.run(record()))
+    assert bytes.fromhex(key).hex(" ") not in text
+    assert key not in text
+    played = play(catalogue.every()["omron_ble"], parse(text))
+    assert played.fault is None
+    assert [f"= {turn.reading}" for turn in spoken.turns if isinstance(turn, Gives)] == [
+        line for line in played.lines if line.startswith("=")
+    ]

@@ -1,94 +1,28 @@
 """A Bluetooth machine's station: asleep is no fault, what it tells is stored, nobody else gets it."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 from lab import Lab, lab
-from peripheral import Machine, blood_pressure
+from room import Room, here_and_now, result, until
+from room import room as running_room
 
-from drivers import catalogue
-from gateway import exams
-from gateway.clock import Clock
-from gateway.config import DeviceConfig
-from gateway.links.hotplug import Hotplug
-from gateway.service import ExamRequest
-from gateway.supervisor import Station, Surroundings
 from protocol.errors import Unavailable
-from store.facts import Measurement
-from store.journal import Journal
-from store.residents import Identifier
-
-ZONE = ZoneInfo("Asia/Shanghai")
-
-
-def here_and_now() -> datetime:
-    return datetime.now(ZONE).replace(tzinfo=None, microsecond=0)
 
 
 @pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    opened = Journal.open(tmp_path / "journal.db", gateway="g-1", now=Clock().now)
-    yield opened
-    opened.close()
-
-
-class Room:
-    """A cuff that says it has a clock, its station, and the journal."""
-
-    def __init__(self, here: Lab, journal: Journal, machine: Machine) -> None:
-        self.here, self.journal, self.machine = here, journal, machine
-        self.exams: list[str] = []
-        shared = Surroundings(journal, Clock(), Hotplug(), ZONE, lambda: None, radio=here.radio)
-        config = DeviceConfig(name="bp-1", driver="sig_blood_pressure", port=f"ble:{machine.address}")
-        self.station = Station(config, catalogue.every()["sig_blood_pressure"], shared)
-
-    async def wakes_and_tells(self, *results: bytes) -> None:
-        """Advertise until connected to, tell *results*, disconnect: what most cuffs do."""
-        subscribed = asyncio.Event()
-        self.machine.bp_measurement.once("subscription", lambda *told: subscribed.set())
-        await self.machine.start()
-        await subscribed.wait()
-        for result in results:
-            await self.machine.send_blood_pressure(result)
-        await self.machine.device.stop_advertising()
-        await self.machine.connection.disconnect()
-
-    async def opens_exam(self) -> str:
-        request = ExamRequest([Identifier("card", "1")], None, "li")
-        exam = await self.journal.run(lambda tx: exams.open_exam(tx, request))
-        self.exams.append(exam)
-        return exam
-
-    def measured(self) -> list[Measurement]:
-        """Return all there is, in the order in which it came."""
-        queries = self.journal.queries
-        bound = [one for exam in self.exams for one in queries.exam_measurements(exam)]
-        return sorted([*queries.tray(), *bound], key=lambda one: one.received_seq)
-
-
-@pytest.fixture
-async def room(journal: Journal) -> AsyncIterator[Room]:
-    async with lab() as here:
-        made = Room(here, journal, here.machine(clock=here_and_now))
-        running = asyncio.create_task(made.station.run())
+async def here() -> AsyncIterator[Lab]:
+    async with lab() as made:
         yield made
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
-async def until(condition: Callable[[], object]) -> None:
-    deadline = asyncio.get_running_loop().time() + 20
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline
-        await asyncio.sleep(0.01)
-
-
-def result(taken: datetime, systolic: int = 128) -> bytes:
-    return blood_pressure(systolic, 82, 97, 71, taken.timetuple()[:6])
+@pytest.fixture
+async def room(here: Lab, tmp_path: Path) -> AsyncIterator[Room]:
+    """Yield a cuff that says it has a clock."""
+    async with running_room(tmp_path, here.radio, here.machine(clock=here_and_now)) as made:
+        yield made
 
 
 async def test_asleep_is_waiting_and_a_result_is_stored_and_the_machine_sleeps_again(room: Room):
@@ -99,8 +33,7 @@ async def test_asleep_is_waiting_and_a_result_is_stored_and_the_machine_sleeps_a
     await until(lambda: room.station.state.readings == 1)
     await until(lambda: room.station.state.condition == "waiting")
     assert room.station.state.code is None, "that it went to sleep is no fault"
-    codes = [event.code for event in room.journal.queries.device_events("bp-1")]
-    assert "ble.lost" not in codes
+    assert "ble.lost" not in room.told()
     [stored] = room.measured()
     assert (stored.values["systolic"].value, stored.exam, stored.stored) == ("128", exam, False)
 
@@ -137,19 +70,19 @@ async def test_a_connection_that_breaks_before_a_word_is_a_fault_until_it_is_awa
         await connection.disconnect()
 
     await machine.start()
-    await until(lambda: any(e.code.startswith("ble.") for e in room.journal.queries.device_events("bp-1")))
+    await until(lambda: any(code.startswith("ble.") for code in room.told()))
     await machine.device.stop_advertising()
     await until(lambda: (room.station.state.condition, room.station.state.code) == ("waiting", None))
 
 
-async def test_a_dead_radio_is_told_and_over_when_it_works_again(room: Room):
+async def test_a_dead_radio_is_told_and_over_when_it_works_again(room: Room, here: Lab):
     await until(lambda: room.station.state.condition == "waiting")
-    room.here.host.fault = Unavailable("pulled out", code="radio.none")
-    room.here.host.gone()
-    room.here.central.scan_fault = room.here.host.fault
+    here.host.fault = Unavailable("pulled out", code="radio.none")
+    here.host.gone()
+    here.central.scan_fault = here.host.fault
     await until(lambda: room.station.state.code == "radio.none")
     assert room.station.state.condition == "lost"
-    room.here.host.fault = room.here.central.scan_fault = None
+    here.host.fault = here.central.scan_fault = None
     await until(lambda: (room.station.state.condition, room.station.state.code) == ("waiting", None))
 
 

@@ -7,9 +7,10 @@ from peripheral import Machine, blood_pressure
 
 from drivers import catalogue
 from gateway.links.ble_adverts import Advert
+from gateway.pairing import Wish
 from protocol.errors import LinkError, RequestRefused, Unavailable
 from tools.nearby import Nearby, as_json, as_stanza, heard, report, signal
-from tools.pair import Wish, pair, paired, typed
+from tools.pair import pair, told, typed
 
 DRIVERS = list(catalogue.every().values())
 CUFF = catalogue.every()["sig_blood_pressure"]
@@ -18,7 +19,7 @@ RESULT = blood_pressure(128, 82, 97, 71, (2026, 11, 21, 12, 0, 0))
 
 def wish(machine: Machine | str, **changes) -> Wish:
     address = machine if isinstance(machine, str) else machine.address
-    given = {"driver": CUFF, "stated": (), "with_passkey": False, "test": True, "seconds": 180.0}
+    given = {"driver": CUFF, "settings": {}, "with_passkey": False, "test": True, "seconds": 180.0}
     return Wish(address, **{**given, **changes})
 
 
@@ -39,7 +40,7 @@ def telling(machine: Machine, *results: bytes) -> None:
 async def pairing(here: Lab, what: Wish) -> list[str]:
     said: list[str] = []
     here.running.cancel()  # the command runs the radio itself
-    await paired(what, here.radio, said.append)
+    await told(what, here.radio, said.append)
     return said
 
 
@@ -49,14 +50,15 @@ async def test_a_machine_is_paired_and_speaks_and_its_stanza_is_printed():
         here.emulated.controller.strength = -60
         machine = await here.awake(secure="encrypted")
         telling(machine, RESULT)
-        said = await pairing(here, wish(machine, stated=("pairing=just_works",)))
+        said = await pairing(here, wish(machine, settings={"pairing": "just_works"}))
         text = "\n".join(said)
         assert machine.pairings == 1
         assert "Press the button" in text
         assert "kept nowhere" in said[0]
-        assert f"{machine.address} HC-Machine: signal good" in text
+        assert "The machine is heard (HC-Machine)." in text
+        assert "The signal is good (-60 dBm)." in text
         assert "test, not stored: blood_pressure systolic 128 mm[Hg]" in text
-        assert "this is the right driver; 1 results seen, none kept" in text
+        assert "this is the right driver. Results seen and not kept (1)." in text
         assert '\nsettings.pairing = "just_works"\n' in said[-1]
         assert f'driver = "sig_blood_pressure"\nport = "ble:{machine.address}"' in said[-1]
         assert not machine.device.connections
@@ -76,7 +78,7 @@ async def test_a_machine_that_tells_nothing_is_paired_all_the_same():
     async with lab() as here:
         machine = await here.awake()
         said = await pairing(here, wish(machine))
-        assert "0 results seen, none kept." in "\n".join(said)
+        assert "Results seen and not kept (0)." in "\n".join(said)
 
 
 @leaping
@@ -129,9 +131,11 @@ async def test_who_is_about_the_strongest_first():
     async with lab() as here:
         here.running.cancel()
         machines = [await here.awake(name=f"cuff {n}") for n in range(3)]
-        told = await heard(here.radio, 10)
-        assert {advert.address for advert in told} == {machine.address for machine in machines}
-        assert sorted((advert.strength for advert in told), reverse=True) == [one.strength for one in told]
+        adverts = await heard(here.radio, 10)
+        assert {advert.address for advert in adverts} == {machine.address for machine in machines}
+        assert sorted((advert.strength for advert in adverts), reverse=True) == [
+            one.strength for one in adverts
+        ]
 
 
 METER = Advert("F0:F1:F2:F3:F4:01", "Yuwell BP-YE680A", -60, ("1810",))
@@ -162,7 +166,7 @@ def test_the_report_as_json():
 
 def test_a_signal_in_words():
     assert [signal(strength).split(" (")[0] for strength in (-50, -80, -95)] == [
-        "signal good",
-        "signal weak",
-        "signal too weak",
+        "The signal is good",
+        "The signal is weak",
+        "The signal is too weak",
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.catalogue import Advertisement, Gatt
+from drivers.catalogue import Advertisement, Gatt, every
 from gateway.config import Config, load
 from gateway.links.ble_bluez import UNIT
 from gateway.links.opening import open_link
@@ -109,3 +109,19 @@ def test_the_service_s_user_may_use_bluetooth_and_restart_that_service_and_nothi
         assert rule.count(word) == 1
     assert "m checkup-gateway bluetooth" in (systemd / "checkup-gateway.sysusers").read_text().splitlines()
     assert "Restart=on-failure" in (systemd / "bluetooth-restart.conf").read_text().splitlines()
+
+
+@pytest.mark.parametrize("name", ["eufy_p2", "xiaomi_scale"])
+def test_the_address_of_a_machine_is_its_port_s_unless_another_is_stated(name):
+    driver = every()[name]
+    assert driver.stated({}, "ble:AA:BB:CC:DD:EE:0F")["mac"] == "AA:BB:CC:DD:EE:0F"
+    assert driver.stated({"mac": "00:11:22:33:44:55"}, "ble:AA:BB:CC:DD:EE:0F")["mac"] == "00:11:22:33:44:55"
+    assert "mac" not in every()["sig_weight_scale"].stated({}, "ble:AA:BB:CC:DD:EE:0F")
+
+
+def test_a_key_is_enough_where_the_port_tells_the_address(config):
+    text = DEVICE.format("xiaomi_scale", "ble:8C:D0:B2:F6:BE:EF")
+    config(text)
+    config(text + 'settings.bindkey = "0728974d657a4b60964c1b1677f35f7c"\n')
+    with pytest.raises(ConfigError, match="bindkey"):
+        config(text + 'settings.bindkey = "0728"\n')

@@ -13,16 +13,18 @@ from typing import Any
 
 from bumble.transport import open_transport
 from peripheral import Machine
-from virtual import Air, VirtualController
 
 from gateway.links.ble import Central
 from gateway.links.ble_bluez import Bluez
 from gateway.links.ble_parts import Passkey
 from gateway.links.ble_radio import Radio
 from protocol.errors import LinkError
+from tools.air import Air, VirtualController
 
 ADAPTER = "AA:BB:CC:00:00:01"
 PID = Path("/run/bluetoothd.pid")
+PATIENCE_S = 900.0
+"""For one test: on an emulated processor of a busy machine nothing is late."""
 KERNEL = tuple(map(int, platform.release().split("-")[0].split(".")[:2]))
 _numbers = itertools.count(1)
 
@@ -37,34 +39,44 @@ class Box:
 
     async def machine(self, **settings: Any) -> Machine:
         """Make a machine with an address that BlueZ has never seen; it sleeps until it is started."""
-        number = next(_numbers)
-        controller = VirtualController(f"machine {number}", link=self.air)
-        machine = Machine(controller, controller, address=f"F0:F1:F2:F3:F4:{number:02X}", **settings)
-        machine.controller = controller
-        return machine
+        return machine_in(self.air, next(_numbers), **settings)
 
     async def awake(self, **settings: Any) -> Machine:
         machine = await self.machine(**settings)
         await machine.start()
         return machine
 
-    @contextlib.asynccontextmanager
-    async def plugged(self) -> AsyncIterator[None]:
+    def plugged(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Plug a USB adapter in; pull it out at the end."""
-        async with await open_transport("vhci") as hci:
-            controller = VirtualController(
-                "box", host_source=hci.source, host_sink=hci.sink, link=self.air, public_address=ADAPTER
-            )
-            try:
-                await becomes(self.adapter_is_there)
-                yield
-            finally:
-                self.air.remove_controller(controller)
+        return plugged(self.air, self.bluez)
 
-    async def adapter_is_there(self) -> bool:
+
+def machine_in(air: Air, number: int, **settings: Any) -> Machine:
+    """Return a machine with an address of its own; it sleeps until it is started."""
+    controller = VirtualController(f"machine {number}", link=air)
+    machine = Machine(controller, controller, address=f"F0:F1:F2:F3:F4:{number:02X}", **settings)
+    machine.controller = controller
+    return machine
+
+
+@contextlib.asynccontextmanager
+async def plugged(air: Air, bluez: Bluez) -> AsyncIterator[None]:
+    """Plug an adapter in that hears *air*, and wait until BlueZ has it; pull it out at the end."""
+
+    async def is_there() -> bool:
         with contextlib.suppress(LinkError):
-            return any(one.address == ADAPTER for one in await self.bluez.adapters())
+            return any(one.address == ADAPTER for one in await bluez.adapters())
         return False
+
+    async with await open_transport("vhci") as hci:
+        controller = VirtualController(
+            "box", host_source=hci.source, host_sink=hci.sink, link=air, public_address=ADAPTER
+        )
+        try:
+            await becomes(is_there)
+            yield
+        finally:
+            air.remove_controller(controller)
 
 
 def kill_bluetoothd(with_signal: signal.Signals) -> None:
@@ -95,7 +107,7 @@ async def box(passkey: Passkey | None = None, *, adapter: bool = True) -> AsyncI
             await stack.enter_async_context(here.plugged())
         running = asyncio.create_task(here.radio.run())
         try:
-            async with asyncio.timeout(240):
+            async with asyncio.timeout(PATIENCE_S):
                 yield here
         finally:
             running.cancel()

@@ -102,8 +102,8 @@ async def test_quick_a_machine_wakes_and_tells_and_its_memory_is_fetched_over_a_
         assert [int.from_bytes(one[1:3], "little") for one in got] == [*range(1, 8), *range(1, 21)]
 
 
-@pytest.mark.parametrize("secure_connections", [True, False], ids=["secure", "legacy"])
-async def test_quick_a_bond_survives_reconnecting_and_a_restart_of_bluetoothd(secure_connections):
+@pytest.mark.parametrize("secure_connections", [True, False], ids=["quick secure", "legacy"])
+async def test_a_bond_survives_reconnecting_and_a_restart_of_bluetoothd(secure_connections):
     async with box() as here:
         machine = await here.awake(secure="encrypted", secure_connections=secure_connections)
         await works(here, machine, BONDED)
@@ -222,6 +222,9 @@ async def test_an_adapter_that_somebody_switches_off():
         await here.bluez._set(path, "org.bluez.Adapter1", "Powered", Variant("b", False))
         with pytest.raises(LinkError):
             await asyncio.wait_for(link.read(), 30)
+        for call in (link.read_value("2A24"), link.subscribe("2A9D")):
+            with pytest.raises(LinkError):
+                await call
         await link.close()
         await works(here, machine)
 

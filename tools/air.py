@@ -7,11 +7,18 @@ can be dropped when Bumble gains it.
 import asyncio
 import dataclasses
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 from bumble import hci
 from bumble.controller import Controller
 from bumble.core import PhysicalTransport
 from bumble.link import LocalLink
+from bumble.transport import open_transport
+
+from gateway.links.ble_bluez import Bluez
+from tools.bluetooth_cuff import ADAPTER
 
 
 class Air(LocalLink):
@@ -22,7 +29,14 @@ class Air(LocalLink):
     connection itself is used.
     """
 
-    def send_acl_data(self, sender_controller, destination_address, transport, data):
+    def send_acl_data(
+        self,
+        sender_controller: Controller,
+        destination_address: hci.Address,
+        transport: PhysicalTransport,
+        data: bytes,
+    ) -> None:
+        """Hand a packet to the other end of the connection."""
         if transport != PhysicalTransport.LE:
             super().send_acl_data(sender_controller, destination_address, transport, data)
             return
@@ -34,13 +48,42 @@ class Air(LocalLink):
             )
 
 
+LOOKS, LOOK_S = 100, 0.1
+"""How often, and after how many seconds each, BlueZ is asked whether it has the adapter."""
+
+
+@asynccontextmanager
+async def plugged() -> AsyncIterator[Air]:
+    """Plug an emulated adapter into this box (/dev/vhci, root); gives the air that it hears.
+
+    Raises OSError where that cannot be, LinkError without bluetoothd, TimeoutError if it does not take it.
+    """
+    air = Air()  # type: ignore[no-untyped-call]
+    async with await open_transport("vhci") as box:
+        VirtualController("box", host_source=box.source, host_sink=box.sink, link=air, public_address=ADAPTER)
+        await _taken_up()
+        yield air
+
+
+async def _taken_up() -> None:
+    bluez = Bluez()
+    try:
+        for _ in range(LOOKS):
+            if ADAPTER in {one.address for one in await bluez.adapters()}:
+                return
+            await asyncio.sleep(LOOK_S)
+        raise TimeoutError
+    finally:
+        await bluez.close()
+
+
 class VirtualController(Controller):
     """A Bumble controller that a Linux kernel accepts as its own."""
 
     strength: int | None = None
     """How strong it hears everybody, in dBm; else that changes all the time."""
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # Correction 2: Bumble always reports a new connection with the plain
         # "Connection Complete" event; Linux waits for the "Enhanced" one as soon as
@@ -48,18 +91,22 @@ class VirtualController(Controller):
         # (https://github.com/google/bumble/issues/841)
         self.le_features &= ~(hci.LeFeatureMask.LL_PRIVACY | hci.LeFeatureMask.LE_EXTENDED_ADVERTISING)
 
-    def send_hci_packet(self, packet):
+    def send_hci_packet(self, packet: hci.HCI_Packet) -> None:
+        """Tell the host."""
         # Correction 3: Bumble reports every advertisement at exactly -50 dBm, and
         # BlueZ passes on only what changed: a scan would see each device once.
         # On the air the strength never stays the same.
         if isinstance(packet, hci.HCI_LE_Advertising_Report_Event):
-            strength = self.strength or random.randint(-75, -45)
+            strength = self.strength or random.randint(-75, -45)  # noqa: S311
             packet = hci.HCI_LE_Advertising_Report_Event(
                 [dataclasses.replace(report, rssi=strength) for report in packet.reports]
             )
         super().send_hci_packet(packet)
 
-    def on_hci_le_create_connection_cancel_command(self, command):
+    def on_hci_le_create_connection_cancel_command(
+        self, command: hci.HCI_LE_Create_Connection_Cancel_Command
+    ) -> Any:
+        """End an attempt to connect."""
         # Correction 4: a cancelled attempt must end with an event, and must free
         # the controller for the next attempt.
         pending, self.pending_le_connection = self.pending_le_connection, None
@@ -80,7 +127,8 @@ class VirtualController(Controller):
             )
         return super().on_hci_le_create_connection_cancel_command(command)
 
-    def on_hci_reset_command(self, command):
+    def on_hci_reset_command(self, command: hci.HCI_Reset_Command) -> Any:
+        """Begin anew."""
         # Correction 5: a reset forgets links, attempts and scanning.
         self.le_connections.clear()
         self.pending_le_connection = None
@@ -88,8 +136,10 @@ class VirtualController(Controller):
         return super().on_hci_reset_command(command)
 
     def lose_link(self) -> None:
-        """What both sides see when the devices move out of range: the supervision
-        timeout (reason 0x08) ends the connection without a word from the other."""
+        """Do what both sides see when the devices move out of range.
+
+        The supervision timeout (reason 0x08) ends the connection without a word from the other.
+        """
         for connection in list(self.le_connections.values()):
             other = self.link.find_le_controller(connection.peer_address)
             self.on_le_disconnected(connection, hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
