@@ -19,6 +19,7 @@ PARTS = {
     "ports": "16 ports that never fall silent",
     "startup": "start, memory, idle",
     "pull": "pages of 1,000",
+    "years": "a journal of five years",
     "drain": "deliveries to a FHIR server",
 }
 FOLDER = Path(".run")

@@ -4,8 +4,12 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 APPEND = bytes(200)
+WRITES = ("BEGIN", "INSERT", "UPDATE", "DELETE", "COMMIT")
+Deed = tuple[str, Sequence[Any]]
+"""One statement and its values."""
 
 
 class RawFile:
@@ -38,6 +42,44 @@ class BareSqlite:
         self._connection.execute("BEGIN IMMEDIATE")
         self._connection.executemany("INSERT INTO facts(body) VALUES (?)", [(row,) for row in rows])
         self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+
+class Recorded:
+    """A connection that keeps what it is told to write, one list a commit."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.commits: list[list[Deed]] = []
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Do it, and keep it where it writes."""
+        if sql.startswith("BEGIN"):
+            self.commits.append([])
+        if self.commits and sql.startswith(WRITES):
+            self.commits[-1].append((sql, values))
+        return self._connection.execute(sql, values)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+class SameAgain:
+    """Bare SQLite on a copy of a journal, told again what a `Recorded` one was told, and nothing else."""
+
+    def __init__(self, path: Path, recorded: Recorded) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+        for pragma in ("synchronous = FULL", "secure_delete = ON"):
+            self._connection.execute(f"PRAGMA {pragma}")
+        self._commits = iter([one for one in recorded.commits if len(one) > len(("BEGIN", "COMMIT"))])
+
+    def commit(self) -> None:
+        """Do the next commit."""
+        for sql, values in next(self._commits):
+            self._connection.execute(sql, values).fetchall()
 
     def close(self) -> None:
         """Close the file."""

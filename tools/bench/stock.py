@@ -1,6 +1,6 @@
 """Journals to measure with: opened as the service opens them, filled with exams of people nobody can be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +17,7 @@ from protocol.quantities import Quantity, tenths
 from protocol.readings import Kind, Measure, Reading
 from store.journal import Journal, Transaction
 from store.residents import Identifier
+from store.writer import Writer, WriterOf
 from tools.people import person
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -26,9 +27,10 @@ AN_EXAM = 3
 FIRST_DAY = datetime(2026, 3, 2, 8, 0)  # noqa: DTZ001 - the machine's own naive time
 
 
-def opened(folder: Path) -> Journal:
+def opened(folder: Path, writer: WriterOf = Writer) -> Journal:
     """Open the journal in *folder* as a gateway with a central record does."""
-    return Journal.open(folder / "journal.db", gateway=GATEWAY, now=Clock().now, forwarders=("fhir",))
+    path = folder / "journal.db"
+    return Journal.open(path, gateway=GATEWAY, now=Clock().now, forwarders=("fhir",), writer=writer)
 
 
 def omron_line(number: int) -> bytes:
@@ -63,6 +65,21 @@ def fill(journal: Journal, count: int, first: int = 0) -> None:
     clock = Clock()
     for future in [journal.submit(_visit(number, clock)) for number in range(first, first + count)]:
         future.result()
+
+
+def deliver(journal: Journal) -> None:
+    """Have the central record take all that waits; returns after COMMIT."""
+    while due := journal.queries.due("fhir", 250):
+        taken = [(one.measurement.id, one.measurement.version) for one in due]
+        journal.submit(_delivered(taken)).result()
+
+
+def _delivered(taken: Sequence[tuple[str, int]]) -> Callable[[Transaction], None]:
+    def deliver_all(tx: Transaction) -> None:
+        for key, version in taken:
+            tx.delivered("fhir", key, version, {"Observation": f"Observation/{key}"})
+
+    return deliver_all
 
 
 def _visit(number: int, clock: Clock) -> Callable[[Transaction], None]:

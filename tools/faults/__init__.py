@@ -1,0 +1,1 @@
+"""Breaking it on purpose: power cuts, killed and failing calls of the real service; see docs/faults.md."""
