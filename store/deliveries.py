@@ -33,7 +33,8 @@ _FEWER = """SELECT 1 FROM tally WHERE what = 'outbox' GROUP BY substr(which, 1, 
 _ONCE_OWED = """SELECT DISTINCT f.name, v.measurement, m.seq FROM forwarders AS f
     JOIN versions AS v ON v.status IN ('final', 'corrected') JOIN measurements AS m ON m.id = v.measurement
     LEFT JOIN outbox AS o ON o.forwarder = f.name AND o.measurement = v.measurement
-    WHERE o.seq IS NULL AND m.status NOT IN ('final', 'corrected')"""
+    WHERE o.seq IS NULL AND (m.status NOT IN ('final', 'corrected')
+      OR EXISTS (SELECT 1 FROM data_keys WHERE owner = m.resident AND key = ?))"""
 """Rows that were counted and are not there can only be of measurements that once were to be handed over."""
 
 
@@ -75,7 +76,7 @@ def problems(stored: sqlite3.Connection, mirror: sqlite3.Connection) -> Iterator
     for name, key, seq in stored.execute(_OWED, (ERASED,)):
         yield Problem(seq, f"outbox {name}/{key}: is missing, or forwarders {name} is made up")
     if stored.execute(_FEWER).fetchone() is not None:
-        for name, key, seq in stored.execute(_ONCE_OWED):
+        for name, key, seq in stored.execute(_ONCE_OWED, (ERASED,)):
             yield Problem(seq, f"outbox {name}/{key}: is missing")
     for (name,) in stored.execute("SELECT DISTINCT forwarder FROM outbox EXCEPT SELECT name FROM forwarders"):
         yield Problem(0, f"forwarders {name}: is missing")

@@ -98,7 +98,7 @@ def queue(
                        state = 'waiting', attempts = 0, reason = NULL""",
                 (forwarder, measurement.id, seq, measurement.version, measurement.resident),
             )
-        else:
+        elif measurement.version > 1:  # a first version has no row yet
             state = "waiting" if measurement.status == "entered-in-error" else "held"
             connection.execute(
                 """UPDATE outbox SET seq = ?, version = ?, state = ?, attempts = 0, reason = NULL

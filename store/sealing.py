@@ -113,17 +113,21 @@ def _people(stored: sqlite3.Connection, ring: Ring, lost: set[str]) -> Iterator[
             if who.hidden == "damaged" and row[0] not in lost:
                 yield Problem(0, f"persons {row[0]}: who this is was sealed and cannot be opened")
             continue
-        yield from _found(stored, ring, row[1], who)
+        yield from _found(stored, ring, who)
 
 
-def _found(stored: sqlite3.Connection, ring: Ring, key: str, who: Resident) -> Iterator[Problem]:
-    due = {(ring.keys[key].digest(one.value), one.system) for one in who.identifiers}
+def _found(stored: sqlite3.Connection, ring: Ring, who: Resident) -> Iterator[Problem]:
+    """Yield what is wrong with the numbers *who* is found by: while keys change, under any key in force."""
+    due = [
+        (one.system, {(key.digest(one.value), one.system) for key in ring.keys.values()})
+        for one in who.identifiers
+    ]
     there = set(stored.execute("SELECT digest, system FROM lookups WHERE resident = ?", (who.id,)))
-    for _, system in sorted(there - due):
+    for _, system in sorted(there.difference(*(forms for _, forms in due))):
         yield Problem(0, f"lookups {system} of {who.id}: is not a number of theirs")
-    for digest, system in sorted(due - there):
-        taken = stored.execute("SELECT 1 FROM lookups WHERE digest = ? AND system = ?", (digest, system))
-        if taken.fetchone() is None:
+    for system, forms in due:
+        taken = "SELECT 1 FROM lookups WHERE digest = ? AND system = ?"
+        if not any(stored.execute(taken, form).fetchone() for form in forms):
             yield Problem(0, f"lookups {system} of {who.id}: is missing")
 
 

@@ -109,9 +109,7 @@ class Candidate:
         if not self.heard.lined or not isinstance(own, Serial) or not isinstance(other, Serial):
             return ""
         before, after = asdict(LineSettings.of(own)), asdict(LineSettings.of(other))
-        return "".join(
-            f"{key} = {written(value)}\n" for key, value in after.items() if value != before[key]
-        )
+        return "".join(f"{key} = {written(value)}\n" for key, value in after.items() if value != before[key])
 
     @property
     def why(self) -> str:

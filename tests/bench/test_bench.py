@@ -11,7 +11,14 @@ import pytest
 from tools.bench.figures import Line, Target, percentile, plain
 
 SAID = {
-    "appends": {"one a commit: mean", "waiting: facts", "given to the disk", "told the same writes", "chain and signature", "syncs"},
+    "appends": {
+        "one a commit: mean",
+        "waiting: facts",
+        "given to the disk",
+        "told the same writes",
+        "chain and signature",
+        "syncs",
+    },
     "decoding": {"clean", "noise between, checked", "framed and decoded", "garbage"},
     "wire": {
         "1 port: last byte to durable, p50",

@@ -253,6 +253,7 @@ class Machine:
         await self.device.stop_advertising()
         for connection in list(self.device.connections.values()):
             await connection.disconnect()
+        await self.device.stop_advertising()  # begun anew by the end of a connection
 
     async def forget_bonds(self) -> None:
         """What a battery change or a factory reset does to many meters."""

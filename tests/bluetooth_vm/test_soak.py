@@ -64,7 +64,7 @@ class Day:
     old: int = 0
     """Records of other days that were told: they are nobody's."""
     sent: float = 0.0
-    done: asyncio.Event = field(default_factory=asyncio.Event)
+    """When the result of this exam was sent, as the machine's clock that only goes on has it."""
 
     def stored(self) -> int:
         return int(self.journal.execute("SELECT count(*) FROM measurements").fetchone()[0])
@@ -102,14 +102,14 @@ def value(device: str, number: int, ago: timedelta = timedelta(0)) -> bytes:
 async def tells(day: Day, device: str, number: int, *before: bytes) -> None:
     """Wake the machine; tell *before* and then its result to whoever listens, once it was confirmed sleep."""
     machine = day.machines[device]
-    day.done.clear()
+    confirmed = asyncio.Event()
     if DRIVERS[device] == "sig_glucose":
         machine.records[number + 1] = value(device, number)
 
         async def noted(record: int) -> None:
-            if record == number + 1 and not day.done.is_set():
+            if record == number + 1 and not confirmed.is_set():
                 day.sent = time.monotonic()
-                day.done.set()
+                confirmed.set()
 
         machine.before_record = noted
         await machine.advertise()
@@ -122,10 +122,10 @@ async def tells(day: Day, device: str, number: int, *before: bytes) -> None:
         taken = value(device, number)
         day.sent = time.monotonic()
         await machine.device.indicate_subscribers(told, taken)
-        day.done.set()
+        confirmed.set()
 
     def listened(connection, notify: bool, indicate: bool) -> None:
-        if indicate and not day.done.is_set():
+        if indicate and not confirmed.is_set():
             connection.cancel_on_disconnection(tell(connection))
 
     told.remove_all_listeners("subscription")

@@ -1,4 +1,8 @@
-"""The journal against a model in plain Python: pages, tray, due list and folds agree, come what may."""
+"""The journal against a model in plain Python: pages, tray, due list and folds agree, come what may.
+
+Bound, bound anew, withdrawn, reissued, corrected, delivered, refused, sent again, a person erased, the key
+changed, the process killed, the file closed and opened, restored from its backup.
+"""
 
 import json
 import shutil
@@ -11,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 from journal_making import bound, heard, judged, opened, pressure, visit
 
-from store.facts import Corrected, Voided
+from store import keyring
+from store.facts import Corrected, ExamClosed, Reissued, Resent, Voided
 
 NUMBERS = ("110101189001010016", "110101189202020029")
 
@@ -47,6 +52,8 @@ class JournalModel(RuleBasedStateMachine):
         self.model: dict[str, Modelled] = {}
         self.pages: list[tuple[str, int, str]] = []
         self.turn = 0
+        self.lives = 0
+        self.erased: set[str] = set()
 
     def do(self, command):
         return self.journal.submit(command).result(30)
@@ -57,7 +64,7 @@ class JournalModel(RuleBasedStateMachine):
         self.turn += 1
         one.last_change = self.turn
         self.pages.append((key, one.versions, one.status))
-        if one.status in {"final", "corrected"} and one.exam:
+        if one.status in {"final", "corrected"} and one.exam and self.person(one.exam) not in self.erased:
             one.waits, one.waited, one.parked = one.versions, True, False
         elif one.status == "entered-in-error" and one.waited:
             one.waits, one.parked = one.versions, False
@@ -129,6 +136,50 @@ class JournalModel(RuleBasedStateMachine):
         one.versions += 1
         self.changed(key)
 
+    @rule(target=keys, key=consumes(keys), exam=exams)
+    def reissue_for_somebody(self, key, exam):
+        """Withdraw a measurement and give its evidence to another exam's person, in one command."""
+
+        def command(tx):
+            new = tx.next_id
+            tx.append(Reissued(measurement=new, of=key, by="d", reason="r"))
+            tx.append(Voided(measurement=key, by="d", reason="r", replaced_by=new))
+            bound(tx, new, exam)
+            judged(tx, new)
+            return new
+
+        new, old = self.do(command), self.model[key]
+        old.status = "entered-in-error"
+        old.versions += 1
+        self.changed(key)
+        self.model[new] = Modelled(old.order, old.systolic, "final", exam)
+        self.changed(new)
+        return new
+
+    @rule(exam=consumes(exams))
+    def erase_the_person_of(self, exam):
+        resident = self.person(exam)
+        if resident in self.erased:
+            return
+        for one in self.journal.queries.exams():
+            if one.resident == resident:
+                self.do(lambda tx, key=one.id: tx.append(ExamClosed(exam=key, operator="d")))
+        self.do(lambda tx: tx.erase(resident, "d", "asked"))
+        self.erased.add(resident)
+        for one in self.model.values():
+            if self.person(one.exam) == resident and one.status != "entered-in-error":
+                one.waits, one.parked = None, False
+
+    @rule()
+    def change_the_key(self):
+        file = self.folder / "state-key" / "key"
+        before = keyring.read(file)
+        keyring.replace(file, [keyring.new(), *before])
+        self.do(lambda tx: tx.change_key("d", "yearly"))
+        while self.do(lambda tx: tx.renew(0, 3)) is not None:
+            pass
+        keyring.replace(file, keyring.read(file)[:1])
+
     @rule(how=st.sampled_from(["deliver", "park"]))
     def answer(self, how):
         due = self.journal.queries.due("fhir", 1)
@@ -144,7 +195,7 @@ class JournalModel(RuleBasedStateMachine):
     @rule()
     def resend_all(self):
         for one in self.journal.queries.deliveries("parked"):
-            assert self.do(lambda tx, key=one.measurement: tx.resend("fhir", key))
+            assert self.do(lambda tx, key=one.measurement: resent(tx, key))
             self.model[one.measurement].waits, self.model[one.measurement].parked = one.version, False
 
     @rule(key=keys)
@@ -160,6 +211,28 @@ class JournalModel(RuleBasedStateMachine):
     def reopen(self):
         self.journal.close()
         self.journal = opened(self.folder)
+
+    def goes_on_in(self, folder):
+        """Leave what the journal was behind, and open the copy in *folder*."""
+        self.journal.close()
+        shutil.rmtree(self.folder)
+        self.folder, self.lives = folder, self.lives + 1
+        self.journal = opened(folder)
+
+    @rule()
+    def die(self):
+        """Go on with the files as they lie while the journal is open: what a kill leaves."""
+        folder = self.folder.with_name(f"{self.folder.name}-{self.lives}")
+        shutil.copytree(self.folder, folder)
+        self.goes_on_in(folder)
+
+    @rule()
+    def restore_from_a_backup(self):
+        folder = self.folder.with_name(f"{self.folder.name}-{self.lives}")
+        shutil.copytree(self.folder / "state-key", folder / "state-key")
+        (folder / "state").mkdir()
+        assert self.journal.queries.backup(folder / "state" / "journal.db").problems == []
+        self.goes_on_in(folder)
 
     @invariant()
     def agrees(self):
@@ -179,8 +252,12 @@ class JournalModel(RuleBasedStateMachine):
         assert {one.measurement for one in queries.deliveries("parked")} == {
             key for key, one in self.model.items() if one.parked
         }
-        tray = [key for key, one in self.model.items() if not one.exam and one.status != "entered-in-error"]
-        assert [one.id for one in queries.tray(1000)] == tray[::-1]
+        loose = {
+            one.order: key
+            for key, one in self.model.items()
+            if not one.exam and one.status != "entered-in-error"
+        }
+        assert [one.id for one in queries.tray(1000)] == [loose[order] for order in sorted(loose)][::-1]
 
     def teardown(self):
         if hasattr(self, "journal"):
@@ -189,7 +266,12 @@ class JournalModel(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
 
+def resent(tx, key):
+    tx.append(Resent(measurement=key, forwarder="fhir", operator="d"))
+    return tx.resend("fhir", key)
+
+
 TestJournalModel = JournalModel.TestCase
 TestJournalModel.settings = settings(
-    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -28,6 +28,7 @@ GATEWAY = "box-1"
 OPERATOR = "tester"
 START_S, SETTLE_S = 20.0, 20.0
 LOOK_S = 0.01
+LAST_WORDS = 500
 SHOWN = ("systolic", "diastolic", "pulse_rate")
 DRIVERS = ("omron_hbp", "astm")
 STATE = "state"
@@ -159,7 +160,8 @@ class Box:
             if found := await come():
                 return found
             await asyncio.sleep(LOOK_S)
-        raise TimeoutError(f"{come.__name__} did not come; see {self.log}")
+        last = self.log.read_text(encoding="utf-8")[-LAST_WORDS:]
+        raise TimeoutError(f"{come.__qualname__} did not come; the gateway's last words: {last}")
 
     async def up(self) -> None:
         """Return when the gateway answers and its ports are open."""

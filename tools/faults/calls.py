@@ -132,13 +132,18 @@ async def _exam(box: Box, trace: Path) -> None:
 def _tracer(trace: Path, arguments: Sequence[str]) -> Callable[[int], None]:
     def attach(life: int) -> None:
         command = ["strace", "-f", "-qq", "-o", str(trace), "-p", str(life), *arguments]
+        _wait(lambda: "(stopped)" in _status(life))
         subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + ATTACH_S
-        while "TracerPid:\t0" in _status(life) and time.monotonic() < deadline:
-            time.sleep(0.005)
+        _wait(lambda: "TracerPid:\t0" not in _status(life))
         os.kill(life, signal.SIGCONT)
 
     return attach
+
+
+def _wait(come: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + ATTACH_S
+    while not come() and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 def _status(life: int) -> str:

@@ -175,5 +175,8 @@ def _done(shop: Any, job: Job) -> Done:
     try:
         numbers, wrong = KINDS[job.kind](shop, job)
     except Exception as error:
-        numbers, wrong = Counter(), [f"{type(error).__name__}: {error}"]
+        inner: BaseException = error
+        while isinstance(inner, BaseExceptionGroup):
+            inner = inner.exceptions[0]
+        numbers, wrong = Counter(), [f"{type(inner).__name__}: {inner}"]
     return Done(job, numbers, wrong, round(time.monotonic() - began, 1))

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -43,10 +44,11 @@ class Nursery:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for life in list(self._lives):
-            self.end(life, signal.SIGKILL)
         assert self._parent.stdin is not None
-        self._parent.stdin.close()
+        with suppress(BrokenPipeError):
+            for life in list(self._lives):
+                self.end(life, signal.SIGKILL)
+            self._parent.stdin.close()
         self._parent.wait()
 
     def born(self, arguments: Sequence[str], log: Path, plant: str = "", *, stopped: bool = False) -> int:

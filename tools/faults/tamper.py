@@ -304,7 +304,8 @@ def content(path: Path, *, notes: bool) -> list[Any] | None:
                 left_out = SAME.get(name, set()) | (set() if notes else NOTES_OF_WORK.get(name, set()))
                 columns = [row[1] for row in raw.execute(f'PRAGMA table_info("{name}")')]
                 chosen = ", ".join(f'"{one}"' for one in columns if one not in left_out) or "1"
-                rows = raw.execute(f'SELECT {chosen} FROM "{name}"').fetchall()  # noqa: S608
+                counted = " WHERE n <> 0" if name == "tally" else ""  # nothing counted is nothing said
+                rows = raw.execute(f'SELECT {chosen} FROM "{name}"{counted}').fetchall()  # noqa: S608
                 found.append((name, sorted(rows, key=repr) if chosen != "1" else []))
     except (sqlite3.Error, UnicodeError):
         return None
