@@ -21,7 +21,6 @@ from store import (
     vault,
 )
 from store.clocks import ClockRows
-from store.exams import Exam
 from store.facts import (
     AnyBody,
     Bound,
@@ -41,17 +40,15 @@ from store.facts import (
     Refused,
     Reissued,
     ResidentErased,
-    Value,
 )
-from store.projections import AboutMeasurement, encode, fold, likeness, project, replace, settle
+from store.projections import AboutMeasurement, encode, fold, project, replace, settle
 from store.residents import Identifier, Resident
 from store.room import Room
 from store.vault import Ring, Vault
+from store.view import View
 
 FIRST_KEY = "the first to sign"
 KEY_AGAIN = "named again, for the fact that named it is lost"
-SIMILAR = 10
-"""How many earlier measurements with equal values are looked at."""
 
 
 class Head(NamedTuple):
@@ -83,7 +80,7 @@ class _Touched(NamedTuple):
     settled: bool
 
 
-class Transaction:
+class Transaction(View):
     """One command's view of the journal; valid only inside the command, on the writer's thread.
 
     Everything it appends becomes durable together or not at all. All it appends to one measurement makes one
@@ -275,103 +272,11 @@ class Transaction:
         touched = self._touched.get(key)
         return touched.current if touched else rows.measurement(self._connection, key)
 
-    def by_record(self, device: str, serial: str | None, driver: str, record: str) -> Measurement | None:
-        """Return the measurement a machine's record was stored as, in whatever took its place since.
-
-        A serial number decides, on whatever port; where one of the two contacts did not learn it, the same
-        device of this gateway does, provided no other machine is known to have stood there since.
-        """
-        found: list[tuple[str, str, str | None]] = self._connection.execute(
-            "SELECT measurement, device, serial FROM records WHERE driver = ? AND record = ?",
-            (driver, record),
-        ).fetchall()
-        here = [row for row in found if row[1] == device]
-        if serial is not None:
-            same_machine = self._serial(device) in {None, serial}
-            fitting = [row for row in found if row[2] == serial]
-            fitting = fitting or [row for row in here if row[2] is None and same_machine]
-        else:
-            fitting = [row for row in here if row[2] in {None, self._serial(device)}]
-        return self._standing(fitting[0][0]) if fitting else None
-
-    def _serial(self, device: str) -> str | None:
-        row: tuple[str | None] | None = self._connection.execute(
-            "SELECT serial FROM devices WHERE name = ?", (device,)
-        ).fetchone()
-        return row[0] if row else None
-
-    def _standing(self, key: str) -> Measurement | None:
-        found = self.measurement(key)
-        while found is not None and found.replaced_by is not None:
-            found = self.measurement(found.replaced_by)
-        return found
-
-    def exam(self, key: str) -> Exam | None:
-        """Return an exam."""
-        return rows.exam(self._connection, key)
-
-    def open_exams(self) -> list[Exam]:
-        """Return the open exams in the order they were opened."""
-        return rows.open_exams(self._connection)
-
-    def latest_exam(self) -> Exam | None:
-        """Return the exam opened last, open or closed."""
-        return next(iter(rows.latest_exams(self._connection, 1)), None)
-
-    def pointed(self, device: str) -> str | None:
-        """Return the open exam this device was pointed at."""
-        row: tuple[str] | None = self._connection.execute(
-            """SELECT d.pointed FROM devices AS d JOIN exams AS e ON e.id = d.pointed
-               WHERE d.name = ? AND e.closed IS NULL""",
-            (device,),
-        ).fetchone()
-        return row[0] if row else None
-
-    def measurements_of_exam(self, exam: str) -> list[Measurement]:
-        """Return the measurements bound to an exam, withdrawn ones too, in the order they were received."""
-        self._settle_all()
-        return self._all(rows.measurements_of_exam(self._connection, exam))
-
-    def last_of(self, resident: str, measure: str) -> Measurement | None:
-        """Return a resident's measurement received last that holds *measure* and was not withdrawn."""
-        self._settle_all()
-        found = self._connection.execute(
-            """SELECT id FROM measurements WHERE resident = ? AND status <> 'entered-in-error'
-               ORDER BY received_seq DESC""",
-            (resident,),
-        )
-        for (key,) in found:
-            one = self.measurement(key)
-            if one is not None and measure in one.values:
-                return one
-        return None
-
-    def similar(self, device: str, reading: str, values: Mapping[str, Value]) -> list[Measurement]:
-        """Return this device's latest measurements with equal values, at most SIMILAR, newest first.
-
-        Withdrawn ones are left out.
-        """
-        self._settle_all()
-        wanted = dict(values)
-        found = self._connection.execute(
-            """SELECT id FROM measurements WHERE device = ? AND likeness = ? AND status <> 'entered-in-error'
-               ORDER BY received_seq DESC LIMIT ?""",
-            (device, likeness(reading, wanted), SIMILAR),
-        )
-        return [one for one in self._all([row[0] for row in found]) if one.values == wanted]
-
-    def fact(self, seq: int) -> Fact | None:
-        """Return one fact; None where there is none or its body was let go."""
-        return rows.fact(self._connection, seq)
-
     @property
     def clocks(self) -> ClockRows:
         """The turns of our clock, and the measurements whose time may become better known."""
         self._must_be_open()
         return ClockRows(self._connection)
-
-    def _all(self, keys: Iterable[str]) -> list[Measurement]:
-        return [one for one in map(self.measurement, keys) if one is not None]
 
     def resident_for(
         self,
