@@ -6,12 +6,12 @@ Serial ports are open before the web stack is imported, so that a slow box liste
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from drivers import catalogue
@@ -299,6 +299,18 @@ class Gateway:
         """Keep a `ClockSet` fact of every time our clock was set, and put times right by it."""
         await times_watch.watch(self.journal, self.clock, self.surroundings.zone, self._clock_news)
 
+    def inside(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
+        """Yield what runs for as long as the service does and needs nobody outside, with its name."""
+        for station in self.stations:
+            yield f"device {station.config.name}", station.run()
+        yield "clock", self.watch_clock()
+        yield "space", self.space.watch(self.journal)
+        yield "copies", self.copies.run()
+        yield "retention", self.retention.run()
+        yield "audit", self.audit.run()
+        if self.radio is not None:
+            yield "radio", self.radio.run()
+
     def close(self) -> None:
         """Close the journal; everything acknowledged is on disk already."""
         self.broadcast.close()
@@ -327,20 +339,10 @@ async def run(config: Config, announce: Callable[[str], None] = lambda url: None
     gateway = Gateway(config)
     try:
         async with gateway.hotplug, asyncio.TaskGroup() as group:
-            running = [
-                group.create_task(station.run(), name=f"device {station.config.name}")
-                for station in gateway.stations
-            ]
-            running.append(group.create_task(gateway.watch_clock(), name="clock"))
-            running.append(group.create_task(gateway.space.watch(gateway.journal), name="space"))
-            running.append(group.create_task(gateway.copies.run(), name="copies"))
-            running.append(group.create_task(gateway.retention.run(), name="retention"))
-            if gateway.radio is not None:
-                running.append(group.create_task(gateway.radio.run(), name="radio"))
+            running = [group.create_task(one, name=name) for name, one in gateway.inside()]
             group.create_task(gateway.names.begin(), name="names")
             group.create_task(gateway.soundness.run(), name="soundness")
             group.create_task(gateway.audit.begin(config, version("checkup-gateway")), name="audit begin")
-            running.append(group.create_task(gateway.audit.run(), name="audit"))
             answering = control.serve(gateway.names, gateway.audit, config.state)
             running.append(group.create_task(answering, name="control"))
             outside = await asyncio.to_thread(import_module, "gateway.outside")

@@ -180,8 +180,8 @@ def judge(
 ) -> None:
     """Write the verdict on a measurement as it stands, and the BMI where it completes one.
 
-    Judged again, what was final is corrected. *was* is the time it counted for, where this is done because
-    that is known better now.
+    Judged again, what was final is corrected, and stays so where its time turns out to be unknown. *was* is
+    the time it counted for, where this is done because that is known better now.
     """
     measurement = tx.measurement(measurement_id)
     if measurement is None:
@@ -207,7 +207,8 @@ def judge(
     status = verification.status(measurement.exam is not None, found)
     if status == "final" and bmi is not None:
         tx.append(bmi)
-    if status == "final" and measurement.status in {"final", "corrected"}:
+    # A final one may have been sent: that its time is not known after all must be sent, too, not held back.
+    if (status == "final" or was is not None) and measurement.status in {"final", "corrected"}:
         status = "corrected"
     tx.append(Judged(measurement=measurement_id, status=status, effective=effective, findings=found))
 

@@ -163,7 +163,7 @@ class Mirror:
     def _wrong(self, table: Table, there: Row | None, made: Row | None, seen: Proof) -> str | None:
         """Say what is wrong; None where it rests on facts whose bodies were let go."""
         if there is None:
-            return "is missing"
+            return None if made is not None and _was_counted_elsewhere(table, made, seen) else "is missing"
         if seen.bare.found and self._rests_on_bare(table, there, made, seen):
             return None
         return "is not what the facts say" if made is not None else "no fact says so"
@@ -210,6 +210,11 @@ class Mirror:
             "SELECT 1 FROM tally WHERE what NOT IN ('measurements', 'outbox')"
         ).fetchone():
             yield Problem(0, "tally: counts something that nothing counts")
+
+
+def _was_counted_elsewhere(table: Table, made: Row, seen: Proof) -> bool:
+    """Say whether this day may have been counted for another, by what facts without a body had told."""
+    return table.name == "device_days" and str(made[1]) <= seen.days.get(str(made[0]), "")
 
 
 def _digest(document: bytes) -> bytes:

@@ -17,8 +17,8 @@ _ROWS = """SELECT o.forwarder, o.measurement, o.seq, o.version, o.resident, o.st
     o.delivered_version, f.name IS NOT NULL, f.left_at, v.status, m.seq,
     (SELECT min(seq) FROM versions WHERE measurement = o.measurement AND seq > o.seq),
     (SELECT resident FROM versions WHERE measurement = o.measurement AND seq <= o.seq
-       AND status IN ('final', 'corrected') ORDER BY version DESC LIMIT 1),
-    EXISTS (SELECT 1 FROM data_keys WHERE owner = o.resident AND key = ?)
+       AND status IN ('final', 'corrected') AND resident IS NOT NULL ORDER BY version DESC LIMIT 1),
+    EXISTS (SELECT 1 FROM data_keys WHERE owner = o.resident AND key = ?) OR v.resident IS NULL
     FROM outbox AS o LEFT JOIN forwarders AS f ON f.name = o.forwarder
     LEFT JOIN versions AS v ON v.measurement = o.measurement AND v.version = o.version AND v.seq = o.seq
     LEFT JOIN measurements AS m ON m.id = o.measurement ORDER BY o.forwarder, o.measurement"""
@@ -54,7 +54,8 @@ class _Row(NamedTuple):
     latest: int | None
     following: int | None
     owner: str | None
-    erased: int
+    nobody: int
+    """Whether nobody is named by that version any more: erased, or back in the tray."""
 
 
 class _Told(NamedTuple):
@@ -133,7 +134,7 @@ def _untold(row: _Row, told: _Told) -> str | None:
             said = told.refused.get(row.version, (0, b""))[1].decode()
             right = refused and row.reason in {None, said}
         case "held":
-            right = row.status != WITHDRAWN and (row.status not in READY or bool(row.erased))
+            right = row.status != WITHDRAWN and (row.status not in READY or bool(row.nobody))
         case "waiting":
             ready = row.status == WITHDRAWN or row.status in READY
             right = ready and not refused and row.version not in told.delivered

@@ -66,7 +66,8 @@ def _key_problems(stored: sqlite3.Connection, seen: Proof) -> Iterator[Problem]:
     for key in due.keys() - there:
         yield Problem(0, f"keys {key}: is missing")
     if seen.signers and found and found[-1][0] != seen.signers[-1][1].key:
-        yield Problem(0, f"keys {found[-1][0]}: is not the key in force")
+        due_key = seen.signers[-1][1].key
+        yield Problem(0, f"keys {found[-1][0]}: stands as the key in force, which is {due_key}")
 
 
 def _frames(stored: sqlite3.Connection, mirror: sqlite3.Connection, seen: Proof) -> Iterator[Problem]:

@@ -241,6 +241,15 @@ SCENARIOS = (
         "a  -  unknown  our clock was not set  preliminary  ~",
     ),
     Scenario(
+        "a clock days ahead that nobody put right in its boot: what was final is corrected, not taken back",
+        """08:00 boot 2026-03-20T08:00
+           08:05 live a
+           08:10 off
+           09:00 boot right
+           09:01 sync""",
+        "a  -  unknown  our clock was not set  corrected  ~",
+    ),
+    Scenario(
         "a box that remembers when it was switched off: known to be too early, until the network comes",
         """08:00 boot right
            08:01 sync

@@ -29,6 +29,8 @@ OPERATOR = "tester"
 START_S, SETTLE_S = 20.0, 20.0
 LOOK_S = 0.01
 LAST_WORDS = 500
+NO_ROOM = "exam.no_room"
+"""The code under which no exam is opened while the journal cannot be written."""
 SHOWN = ("systolic", "diastolic", "pulse_rate")
 DRIVERS = ("omron_hbp", "astm")
 STATE = "state"
@@ -40,6 +42,13 @@ Trace = Callable[[int], None]
 
 class Away(Exception):
     """The gateway does not answer: the power went."""
+
+
+def innermost(error: BaseException) -> BaseException:
+    """Return the first error inside a group of groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 class Box:
@@ -174,12 +183,12 @@ class Box:
             return False
 
     async def ask(self, method: str, path: str, **more: Any) -> Mapping[str, Any]:
-        """Return the JSON answer. Raises Away where there is none, or a 5xx: the power may be going."""
+        """Return the JSON answer. Raises Away where there is none, or the disk does not take it now."""
         try:
             answer = await self.http.request(method, path, **more)
         except httpx2.HTTPError as error:
             raise Away(str(error)) from error
-        if answer.is_server_error:
+        if answer.is_server_error or (answer.is_error and NO_ROOM in answer.text):
             self.refusals.append(answer)
             raise Away(f"{answer.status_code} {answer.text}")
         answer.raise_for_status()

@@ -23,7 +23,7 @@ import httpx2
 
 from store.queries import Queries
 from store.vault import Vault
-from tools.faults.box import Away, Box
+from tools.faults.box import Away, Box, innermost
 from tools.faults.oracle import standing
 from tools.faults.states import DATABASE, KEY
 from tools.faults.workshop import Workshop
@@ -73,23 +73,23 @@ class Blow:
 class Found:
     """What came of all blows."""
 
-    struck: int = 0
     codes: Counter[str] = field(default_factory=Counter)
     """The codes that answers gave for what could not be done."""
     wrong: list[str] = field(default_factory=list)
 
 
-def run(shop: Workshop, which: str, most: int, seed: int) -> tuple[Counter[str], list[str]]:
-    """Strike *most* blows of the kind *which*, `kill` or `fail`, chosen by lot; all if there are fewer."""
+def run(shop: Workshop, most: int, seed: int) -> tuple[Counter[str], list[str]]:
+    """Strike *most* blows of each kind, kills and errors, chosen by lot; all if there are fewer."""
     if shutil.which("strace") is None:
         return Counter(), ["strace is missing: on Debian, apt install strace"]
-    blows = kills(counted(shop)) if which == "kill" else failures(counted(shop))
-    chosen = blows if most >= len(blows) else random.Random(seed).sample(blows, most)  # noqa: S311
-    found = Found()
-    for blow in chosen:
-        asyncio.run(_struck(shop, blow, found))
-    told = Counter({"kills" if which == "kill" else "failures": found.struck})
-    return told + Counter({f"answered {code}": n for code, n in found.codes.items()}), found.wrong
+    counts, found = counted(shop), Found()
+    numbers: Counter[str] = Counter()
+    for name, blows in (("kills", kills(counts)), ("failures", failures(counts))):
+        chosen = blows if most >= len(blows) else random.Random(seed).sample(blows, most)  # noqa: S311
+        for blow in chosen:
+            asyncio.run(_struck(shop, blow, found))
+        numbers[name] = len(chosen)
+    return numbers + Counter({f"answered {code}": n for code, n in found.codes.items()}), found.wrong
 
 
 def kills(counts: Counter[str]) -> list[Blow]:
@@ -166,8 +166,7 @@ async def _struck(shop: Workshop, blow: Blow, found: Found) -> None:
                 await box.delivered()
         wrong = [*_words(box, found), *_kept(box)]
     except Exception as error:
-        wrong = [f"{type(error).__name__}: {error}: {box.log.read_text(encoding='utf-8')[-300:]}"]
-    found.struck += 1
+        wrong = [f"{innermost(error)!r}: {box.log.read_text(encoding='utf-8')[-300:]}"]
     found.wrong += [f"{blow}: {words}" for words in wrong]
     shutil.rmtree(room, ignore_errors=True)
 

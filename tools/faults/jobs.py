@@ -17,6 +17,7 @@ LOOK_S = 1.0
 PROGRAMS = {
     "tamper": ("--count", "10000"),
     "clocks": ("--histories", "10000"),
+    "stress": ("--minutes", "10"),
 }
 """Other harnesses beside this one that belong to the long run, and what each is given."""
 SAMPLE = 12
@@ -92,10 +93,10 @@ def program(shop: Any, job: Job) -> tuple[Counter[str], list[str]]:
 
 
 def calls(shop: Any, job: Job) -> tuple[Counter[str], list[str]]:
-    """Kill the service at system calls, or let them fail; `amount` of them."""
+    """Kill the service at system calls, and let them fail; `amount` of each."""
     from tools.faults import calls as tried
 
-    return tried.run(shop, job.name, job.amount, job.seed)
+    return tried.run(shop, job.amount, job.seed)
 
 
 KINDS: dict[str, Callable[[Any, Job], tuple[Counter[str], list[str]]]] = {
@@ -112,8 +113,7 @@ def short() -> list[Job]:
         Job("cuts", amount=200),
         *lives,
         *(Job("plant", name) for name in planted.FAULTS),
-        Job("calls", "kill", SAMPLE),
-        Job("calls", "fail", SAMPLE),
+        Job("calls", amount=SAMPLE),
     ]
 
 
@@ -126,8 +126,7 @@ def long() -> list[Job]:
         *(Job("cuts", amount=500, seed=seed) for seed in range(1, 21)),
         *lives,
         *(Job("plant", name) for name in planted.FAULTS),
-        Job("calls", "kill", 1_000_000),
-        Job("calls", "fail", 1_000_000),
+        Job("calls", amount=1_000_000),
         *(Job("program", name) for name in PROGRAMS),
     ]
 
@@ -171,12 +170,12 @@ def _work(todo: Any, done: Any) -> None:
 
 
 def _done(shop: Any, job: Job) -> Done:
+    from tools.faults.box import innermost
+
     began = time.monotonic()
     try:
         numbers, wrong = KINDS[job.kind](shop, job)
     except Exception as error:
-        inner: BaseException = error
-        while isinstance(inner, BaseExceptionGroup):
-            inner = inner.exceptions[0]
+        inner = innermost(error)
         numbers, wrong = Counter(), [f"{type(inner).__name__}: {inner}"]
     return Done(job, numbers, wrong, round(time.monotonic() - began, 1))

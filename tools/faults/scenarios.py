@@ -20,7 +20,7 @@ from tools.faults.workshop import Workshop
 
 OLD = Path(__file__).parents[2] / "tests/store/old"
 """Journals that earlier releases wrote, one a schema."""
-COINS = 3
+COINS = 2
 """Crash states by lot at each boundary, besides the four that are always looked at."""
 EVERY = {"upgrade": 60}
 """Boundaries between two looks, where a state costs much: during an upgrade almost none is like another."""

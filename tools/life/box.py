@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from gateway.app import Gateway, Ground
 from gateway.clock import Clock
-from gateway.config import Config, DeviceConfig, FhirConfig
+from gateway.config import Config, DeviceConfig, FhirConfig, RetentionConfig
 from gateway.delivery import Delivery, JournalOutbox
 from gateway.forwarders import Outcome, Outgoing
 from protocol.errors import Unreachable
@@ -23,6 +23,8 @@ from tools.life.writer import Fate, SteppedWriter
 T = TypeVar("T")
 ATTEMPTS = 3
 """Refusals that park a delivery in this clinic."""
+KEPT_DAYS = 30
+"""How long this clinic keeps raw frames of what the centre has accepted."""
 NO_CLOCK_S = -61 * 365 * 86400.0
 """A box without a real-time clock boots in 1970."""
 
@@ -50,6 +52,7 @@ class Box:
                 DeviceConfig(name=one.name, driver=one.driver, port=one.port, settings=one.settings)
                 for one in machines
             ),
+            retention=RetentionConfig(after_days=KEPT_DAYS),
             fhir=FhirConfig(url="http://centre.invalid/fhir", max_attempts=ATTEMPTS),
         )
         self._machines: Mapping[str, Machine] = {one.port: one for one in machines}
@@ -79,10 +82,9 @@ class Box:
         gateway = Gateway(self._config, ground)
         self._witness = Queries(self._folder / "state" / "journal.db")
         self._witness.counts()
-        parts = [(f"device {one.config.name}", one.run()) for one in gateway.stations]
-        parts += [("clock", gateway.watch_clock()), ("names", gateway.names.begin())]
-        parts.append(("forward", self._delivery(gateway).run()))
+        parts = [*gateway.inside(), ("forward", self._delivery(gateway).run())]
         self._tasks = [asyncio.create_task(run, name=name) for name, run in parts]
+        self._tasks.append(asyncio.create_task(gateway.names.begin(), name="names"))
         self.gateway = gateway
         self._gone.clear()
         self._up.set()

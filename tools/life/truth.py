@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.identifiers import CN_ID
 from store import chain
-from store.facts import Bound, Fact, Received, Reissued
+from store.facts import Bound, Fact, Pruned, Received, Reissued
 from store.queries import Queries
 from tools.life.centre import Centre
 from tools.life.world import World
@@ -72,6 +72,8 @@ class Tally:
     crashes: int = 0
     power_cuts: int = 0
     clock_steps: int = 0
+    pruned: int = 0
+    """Raw frames let go."""
     days_checked: int = 0
 
 
@@ -136,6 +138,8 @@ class Truth:
                     self.act_of[body.measurement] = self.act_of[body.of]
                 case Bound() as body:
                     self._bound(body)
+                case Pruned() as body:
+                    self.tally.pruned += sum(last - first + 1 for first, last in body.facts)
                 case _:
                     pass
 

@@ -144,7 +144,7 @@ class _Year:
 
     async def _clock(self) -> None:
         """Let the net tell the time again and again, and somebody set it wrongly at times."""
-        wait = self.world.between(5, 1800)
+        wait = self.world.between(5, 55 if self.world.happens(0.5) else 1800)
         while True:
             await asyncio.sleep(wait)
             wait = self.world.chance.expovariate(1 / 3000)
