@@ -94,8 +94,8 @@ class Candidate:
 
     @property
     def weight(self) -> float:
-        """Return what the ranking goes by, from 0 to 1; frames that tell nothing count half."""
-        return self.noticed * self.covered * (1.0 if self.told else 0.5)
+        """Return what the ranking goes by, from 0 to 1; half where most is refused or tells nothing."""
+        return self.noticed * self.covered * (1.0 if self.told > self.refused else 0.5)
 
     @property
     def at_home(self) -> bool:

@@ -11,7 +11,16 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from drivers.catalogue import Driver, Hid
-from gateway.config import BluetoothConfig, Config, DeviceConfig, FhirConfig, HttpConfig, Loaded
+from gateway.config import (
+    BackupConfig,
+    BluetoothConfig,
+    Config,
+    DeviceConfig,
+    FhirConfig,
+    HttpConfig,
+    Loaded,
+    RetentionConfig,
+)
 from gateway.stanza import comment, key_of, stanza_of, written
 
 HEAD = """\
@@ -28,6 +37,8 @@ DEVICES_HEAD = """\
 SECTIONS: Mapping[str, type[BaseModel]] = {
     "http": HttpConfig,
     "fhir": FhirConfig,
+    "backup": BackupConfig,
+    "retention": RetentionConfig,
     "bluetooth": BluetoothConfig,
     "devices": DeviceConfig,
 }
@@ -57,6 +68,10 @@ def example(drivers: Iterable[Driver]) -> str:
             *_fields(HttpConfig),
             FHIR_HEAD + "#[fhir]",
             *_fields(FhirConfig),
+            f"# {_said(Config.model_fields['backup'])}\n#[backup]",
+            *_fields(BackupConfig),
+            f"# {_said(Config.model_fields['retention'])}\n#[retention]",
+            *_fields(RetentionConfig),
             "# " + _said(Config.model_fields["bluetooth"]),
             "[bluetooth]",
             *_fields(BluetoothConfig),
@@ -75,7 +90,7 @@ def in_force(loaded: Loaded, *, origin: bool) -> str:
         elif value is SECTIONS:
             lines += ["", f"[{key}]"]
         elif value is not None:
-            line = f"{re.sub(r'^(devices.[0-9]+.|http|fhir|bluetooth)[.]', '', key)} = {written(value)}"
+            line = f"{re.sub(r'^(devices.[0-9]+.|http|fhir|backup|retention|bluetooth)[.]', '', key)} = {written(value)}"
             lines.append(f"{line}  # {loaded.origins.get(key, 'default')}" if origin else line)
     return "\n".join(lines) + "\n"
 

@@ -1,11 +1,11 @@
-"""Machines with the real drivers, stations and journal on the real stack (`tests/ble/scenarios.py`)."""
+"""Machines with the real drivers, stations and journal on the real stack (`tests/ble/air_scenarios.py`)."""
 
 import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import scenarios
+import air_scenarios as scenarios
 from box import KERNEL, box
 from bumble.pairing import PairingConfig, PairingDelegate
 from peripheral import Machine

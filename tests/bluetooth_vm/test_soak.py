@@ -22,7 +22,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import httpx2
-import scenarios
+import air_scenarios as scenarios
 from box import ADAPTER, KERNEL, becomes, kill_bluetoothd, machine_in, plugged, start_bluetoothd
 from dbus_fast import Variant
 from peripheral import Machine, blood_pressure, glucose, weight

@@ -12,7 +12,7 @@ from tools.life.box import Box
 from tools.life.year import Life, live
 
 YEARS = 2
-YEAR = Life(clinic_days=20, exams=4)
+YEAR = Life(clinic_days=25, exams=3)
 """`make faults-long` lives denser ones."""
 SHORT = Life(clinic_days=6, exams=4)
 

@@ -106,8 +106,9 @@ def filled(box: Box) -> Path:
     """Make a journal with a few facts and close it."""
     path = box.config.state / "journal.db"
     journal = Journal.open(path, gateway="box", now=Clock().now)
+    resident = journal.submit(lambda tx: tx.resident_for([], "Ada")).result().id
     for number in range(5):
-        opened = ExamOpened(exam=f"e{number}", resident="r", operator="o")
+        opened = ExamOpened(exam=f"e{number}", resident=resident, operator="o")
         journal.submit(lambda tx, opened=opened: tx.append(opened)).result()
         closed = ExamClosed(exam=f"e{number}", operator="o")
         journal.submit(lambda tx, closed=closed: tx.append(closed)).result()
@@ -120,9 +121,12 @@ def test_a_sound_journal_is_ok_and_a_changed_one_is_named(box):
     good = storage.journal(box)
     assert (good.result, "10 facts" in good.found) == ("ok", True)
     connection = sqlite3.connect(path)
-    for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-        connection.execute(f"DROP TRIGGER {trigger}")
+    kept = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+    for name, _ in kept:
+        connection.execute(f"DROP TRIGGER {name}")
     connection.execute("UPDATE facts SET id = 'other' WHERE seq = 3")
+    for _, made in kept:
+        connection.execute(made)
     connection.commit()
     connection.close()
     bad = storage.journal(box)

@@ -17,6 +17,8 @@ from tools.life.world import DAY_S, Broken, LifeLoop, World, drawn
 from tools.people import person
 
 YEAR_DAYS = 365
+LONGEST_DAYS = 15.0
+"""No clinic stays shut for longer; what rests so long is another matter (`store.history.UNKEPT_DAYS`)."""
 PEOPLE = 120
 WHOLE_EVERY = 12
 """So many clinic days between two full verifications."""
@@ -31,6 +33,11 @@ class Life:
 
     clinic_days: int = 30
     exams: int = 4
+
+    @property
+    def every_days(self) -> float:
+        """Days from one clinic day to the next; with few of them the life is shorter than a year."""
+        return min(YEAR_DAYS / self.clinic_days, LONGEST_DAYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,7 @@ class _Year:
         playing = [asyncio.create_task(one.play()) for one in self.machines.values()]
         try:
             for number in range(self.life.clinic_days):
-                begins = (number + self.world.between(0, 0.3)) * YEAR_DAYS / self.life.clinic_days * DAY_S
+                begins = (number + self.world.between(0, 0.3)) * self.life.every_days * DAY_S
                 await asyncio.sleep(max(0.0, begins - self.world.now()))
                 await self._day(number)
             return await self._end()
