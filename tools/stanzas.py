@@ -90,7 +90,8 @@ def in_force(loaded: Loaded, *, origin: bool) -> str:
         elif value is SECTIONS:
             lines += ["", f"[{key}]"]
         elif value is not None:
-            line = f"{re.sub(r'^(devices.[0-9]+.|http|fhir|backup|retention|bluetooth)[.]', '', key)} = {written(value)}"
+            name = re.sub(r"^(devices.[0-9]+.|http|fhir|backup|retention|bluetooth)[.]", "", key)
+            line = f"{name} = {written(value)}"
             lines.append(f"{line}  # {loaded.origins.get(key, 'default')}" if origin else line)
     return "\n".join(lines) + "\n"
 

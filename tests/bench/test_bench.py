@@ -15,7 +15,7 @@ SAID = {
         "one a commit: mean",
         "waiting: facts",
         "given to the disk",
-        "told the same writes",
+        "one a commit: rate",
         "chain and signature",
         "syncs",
     },
@@ -27,6 +27,13 @@ SAID = {
     },
     "startup": {"ports open", "/livez", "RSS", "wake-ups", "CPU"},
     "pull": {"from the store", "over HTTP"},
+    "years": {
+        "bytes an exam",
+        "journal opened",
+        "verify a fact",
+        "pull: first page",
+        "delivery: what is due",
+    },
     "drain": {"to the FHIR server", "keeps nothing"},
 }
 

@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 
-import pytest
 import air_scenarios as scenarios
+import pytest
 from box import KERNEL, box
 from bumble.pairing import PairingConfig, PairingDelegate
 from peripheral import Machine

@@ -21,8 +21,8 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-import httpx2
 import air_scenarios as scenarios
+import httpx2
 from box import ADAPTER, KERNEL, becomes, kill_bluetoothd, machine_in, plugged, start_bluetoothd
 from dbus_fast import Variant
 from peripheral import Machine, blood_pressure, glucose, weight

@@ -70,7 +70,7 @@ async def test_a_value_is_corrected_with_the_keyboard_and_shown_as_such(
     card = page.locator("#card-blood_pressure")
     await expect(card.locator(".value")).to_contain_text("125/94")
     await expect(card).to_contain_text("152 mmHg")
-    assert not await page.evaluate(SCROLLS)
+    await page.wait_for_function(f"!({SCROLLS})")
     [entry], _, _ = live.gateway.journal.queries.audit(Wanted(what="corrected"))
     assert (entry.who, entry.reason) == ("王", "看错了")
 
