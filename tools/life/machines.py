@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
@@ -12,10 +11,8 @@ from gateway.links.hotplug import Hotplug
 from gateway.links.serial import Overrides
 from protocol.errors import Lost, Unavailable
 from tools.life.world import World
-from tools.simulators import Attached, Await, Cue, Heard, Pause, Say, Setup, Show, simulator
+from tools.simulators import Attached, Await, Cue, Heard, Pause, Say, Setup, simulator
 
-TURN_S = 0.3
-"""A busy machine's bytes are on the line at most this long."""
 NOISE = bytes(range(0x80, 0x90))
 
 
@@ -63,16 +60,6 @@ class Line:
             raise Lost("the cable is out")
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What a machine believes of its results."""
-
-    said: int
-    """How many results it has put on a line that a host had open."""
-    taken: int
-    """How many of those its host acknowledged in the machine's own words."""
-
-
 class Machine:
     """One machine for the whole life: it keeps its memory and its own clock through every crash."""
 
@@ -89,7 +76,6 @@ class Machine:
         """*acknowledges* is what its host says once a result is safe, where the protocol has such a word."""
         self.name, self.driver, self.port = name, driver, f"/dev/tty-{name}"
         self.settings = dict(settings or {})
-        self.shows: Callable[[Show], None] = lambda show: None
         self.acknowledged: Callable[[], None] = lambda: None
         self.wrong_by = world.between(-300, 300)
         """The machine's clock minus true time in the clinic's zone, in seconds."""
@@ -126,8 +112,6 @@ class Machine:
                     await asyncio.sleep(seconds)
                 case Say(data, result):
                     await self._say(data, result=result)
-                case Show() as show:
-                    self.shows(show)
                 case other:
                     self._world.note(self.name, other)
             answer = None
