@@ -1,8 +1,8 @@
-"""Machines that misbehave on an emulated air; the same ones as in the virtual box (`scenarios.py`)."""
+"""Machines that misbehave on an emulated air; the same ones as in the virtual box (`air_scenarios.py`)."""
 
 from pathlib import Path
 
-import scenarios
+import air_scenarios as scenarios
 from lab import BP, lab, leaping
 from room import here_and_now
 
