@@ -19,7 +19,7 @@ from drivers.dialogue import Order
 from gateway import control, correcting, exams, keys, times_watch
 from gateway.audit import Audit
 from gateway.bringing import Bringing
-from gateway.broadcast import Broadcast
+from gateway.broadcast import Broadcast, News
 from gateway.clock import Clock
 from gateway.config import Config, DeviceConfig
 from gateway.correcting import Correction
@@ -250,9 +250,13 @@ class Gateway:
         """Return whether each forwarder's other side answers; see Service."""
         return {name: delivery.reach for name, delivery in self.deliveries.items()}
 
-    def changes(self) -> AsyncIterator[str]:
-        """Yield topics as they change; see Service."""
-        return self.broadcast.topics()
+    def changes(self, after: int | None = None) -> AsyncIterator[News]:
+        """Yield news as it comes; see Service."""
+        return self.broadcast.news(after)
+
+    def latest(self) -> int:
+        """Return the latest news' number; see Service."""
+        return self.broadcast.number
 
     def _point_stations(self, body: AnyBody) -> None:
         """Keep what the devices' states say of whom they are pointed at true to the journal."""

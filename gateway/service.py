@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from gateway.audit import Audit
 from gateway.bringing import Bringing
+from gateway.broadcast import News
 from gateway.correcting import Correction
 from store.residents import Identifier
 
@@ -116,6 +117,13 @@ class Service(Protocol):
         """Return, for every configured forwarder by name, whether its other side answers."""
         ...
 
-    def changes(self) -> AsyncIterator[str]:
-        """Yield a topic (`exam`, `measurement`, `tray`, `device`, `outbox`, `card`) each time one changes."""
+    def changes(self, after: int | None = None) -> AsyncIterator[News]:
+        """Yield a topic (`exam`, `measurement`, `tray`, `device`, `outbox`, `card`) each time one changes.
+
+        With *after*, a number that latest() gave or news bore, what came after it is yielded first.
+        """
+        ...
+
+    def latest(self) -> int:
+        """Return the number of the latest news; 0 before the first."""
         ...

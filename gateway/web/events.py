@@ -2,50 +2,54 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header
 from fastapi.responses import StreamingResponse
 
 from gateway.api.context import Here
+from gateway.broadcast import News
 
 KEEP_ALIVE_S = 15.0
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/events")
-async def events(here: Here) -> StreamingResponse:
-    """Stream topics until the client leaves or the server stops."""
-    news = stream(here.service.changes(), here.closing)
+async def events(
+    here: Here, after: int | None = None, last_event_id: Annotated[int | None, Header()] = None
+) -> StreamingResponse:
+    """Stream topics until the client leaves or the server stops; first what its page missed."""
+    news = stream(here.service.changes(after if last_event_id is None else last_event_id), here.closing)
     return StreamingResponse(news, media_type="text/event-stream")
 
 
 async def stream(
-    topics: AsyncIterator[str], closing: asyncio.Event, keep_alive_s: float = KEEP_ALIVE_S
+    news: AsyncIterator[News], closing: asyncio.Event, keep_alive_s: float = KEEP_ALIVE_S
 ) -> AsyncGenerator[bytes, None]:
-    """Yield one event a topic, a comment where it was quiet; ends with *topics* or when *closing* is set."""
+    """Yield one event a topic, a comment where it was quiet; ends with *news* or when *closing* is set."""
     closed = asyncio.create_task(closing.wait())
-    topic = asyncio.create_task(_next(topics))
+    following = asyncio.create_task(_next(news))
     try:
         await asyncio.sleep(0)
         yield b"retry: 2000\n\n"
         while True:
-            await asyncio.wait({topic, closed}, timeout=keep_alive_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({following, closed}, timeout=keep_alive_s, return_when=asyncio.FIRST_COMPLETED)
             if closed.done():
                 return
-            if not topic.done():
+            if not following.done():
                 yield b": still here\n\n"
                 continue
-            if (said := topic.result()) is None:
+            if (said := following.result()) is None:
                 return
-            topic = asyncio.create_task(_next(topics))
-            yield b"data: " + said.encode() + b"\n\n"
+            following = asyncio.create_task(_next(news))
+            yield b"id: %d\ndata: %s\n\n" % (said.number, said.topic.encode())
     finally:
         closed.cancel()
-        topic.cancel()
-        await asyncio.gather(closed, topic, return_exceptions=True)
-        if isinstance(topics, AsyncGenerator):
-            await topics.aclose()
+        following.cancel()
+        await asyncio.gather(closed, following, return_exceptions=True)
+        if isinstance(news, AsyncGenerator):
+            await news.aclose()
 
 
-async def _next(topics: AsyncIterator[str]) -> str | None:
-    return await anext(topics, None)
+async def _next(news: AsyncIterator[News]) -> News | None:
+    return await anext(news, None)

@@ -69,12 +69,13 @@ async def page(
     """
     who = viewer(request, here)
     views = Views(here, who)
+    news = here.service.latest()
     title, topics, _ = PARTS[part]
     address = f"/fragments/{part}" + (f"?exam={quote(wanted, safe='')}" if wanted else "") if topics else ""
     shown = await run_in_threadpool(_shown, views, part, wanted, typed)
     _seen(request, here, shown)
     frame = {"part": part, "title": who.language.say(title), "topics": topics, "address": address}
-    return HTMLResponse(who.language.render("page.html", notice=notice, **frame, **shown), status)
+    return HTMLResponse(who.language.render("page.html", notice=notice, news=news, **frame, **shown), status)
 
 
 def _shown(views: Views, part: str, wanted: str | None, typed: Mapping[str, str] | None) -> dict[str, object]:

@@ -49,7 +49,7 @@ def open_exams(gateway: Gateway) -> list[str]:
 async def told(gateway: Gateway, topic: str) -> str | None:
     """Return who is in front when *topic* is told."""
     async for one in gateway.changes():
-        if one == topic:
+        if one.topic == topic:
             break
     return gateway.front()
 

@@ -1,5 +1,6 @@
 """The page when a card is read: who was recognised shows at once, what is wrong with a card is said."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, Route, async_playwright, expect
 
 from gateway import messages
 from protocol.readings import CardRead, Notice
@@ -162,6 +163,21 @@ async def test_a_card_turns_the_page_to_its_holder_at_once(live: Live, page: Pag
     live.report("bp-1", pressure())
     live.report("hw-1", body())
     await expect(page.locator("#point-bp-1")).to_be_visible()
+
+
+@pytest.mark.xdist_group("browser")
+async def test_a_card_read_while_the_page_still_loads_turns_it_too(live: Live, page: Page) -> None:
+    read = asyncio.Event()
+
+    async def only_then(route: Route) -> None:
+        await read.wait()
+        await route.continue_()
+
+    await page.route("**/events*", only_then)
+    await page.goto("/person")
+    live.observe("card-1", CARD)
+    read.set()
+    await expect(page.locator("header h1")).to_have_text(MASKED)
 
 
 @pytest.mark.xdist_group("browser")

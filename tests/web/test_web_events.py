@@ -4,24 +4,37 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from gateway.broadcast import Broadcast
+from gateway.broadcast import Broadcast, News
 from gateway.web.events import stream
 from tests.web.live import Live, pressure
 
 
 async def test_topics_then_the_end_when_they_end():
     news = Broadcast()
-    heard = stream(news.topics(), asyncio.Event())
+    heard = stream(news.news(), asyncio.Event())
     assert (await anext(heard)).startswith(b"retry:")
     news.publish("tray")
-    assert await anext(heard) == b"data: tray\n\n"
+    assert await anext(heard) == b"id: 1\ndata: tray\n\n"
     news.close()
     assert [one async for one in heard] == []
 
 
+async def test_news_between_the_page_and_its_stream_are_not_missed():
+    broadcast = Broadcast()
+    broadcast.publish("tray")
+    seen = broadcast.number
+    broadcast.publish("card")
+    heard = stream(broadcast.news(seen), asyncio.Event())
+    await anext(heard)
+    assert await anext(heard) == b"id: 2\ndata: card\n\n"
+    broadcast.publish("exam")
+    assert await anext(heard) == b"id: 3\ndata: exam\n\n"
+    await heard.aclose()
+
+
 async def test_quiet_is_filled_with_comments_and_closing_ends_it():
     closing = asyncio.Event()
-    heard = stream(Broadcast().topics(), closing, keep_alive_s=0.01)
+    heard = stream(Broadcast().news(), closing, keep_alive_s=0.01)
     await anext(heard)
     assert (await anext(heard)).startswith(b":")
     closing.set()
@@ -31,15 +44,15 @@ async def test_quiet_is_filled_with_comments_and_closing_ends_it():
 async def test_nothing_is_left_running_when_the_client_goes():
     gone = asyncio.Event()
 
-    async def topics() -> AsyncIterator[str]:
+    async def news() -> AsyncIterator[News]:
         try:
             await asyncio.Event().wait()
-            yield "never"
+            yield News(1, "never")
         finally:
             gone.set()
 
     before = len(asyncio.all_tasks())
-    heard = stream(topics(), asyncio.Event())
+    heard = stream(news(), asyncio.Event())
     await anext(heard)
     await heard.aclose()
     assert gone.is_set()

@@ -45,7 +45,7 @@
     if ("follows" in main.dataset && location.pathname + location.search !== "/" && !busy(main)) location.assign("/");
   }
 
-  var news = new EventSource("/events");
+  var news = new EventSource("/events" + ("news" in document.body.dataset ? "?after=" + document.body.dataset.news : ""));
   news.onopen = function () { link.hidden = true; refreshAll(); };
   news.onerror = function () { link.hidden = false; };
   news.onmessage = function (event) {
