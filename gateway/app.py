@@ -111,25 +111,10 @@ class Gateway:
         self._news: dict[str, asyncio.Event] = {}
         self._clock_news = asyncio.Event()
         self._front: str | None = None
-        forwarders = ("fhir",) if config.fhir else ()
-        key_file = keys.key_file(config)
-        path = keys.journal(config)
         self.space = Space(config.state, self._device_changed)
-        self.copies = Copies(path, config.gateway, config.backup)
-        self.journal = self.space.opened(
-            path,
-            lambda: Journal.open(
-                path,
-                gateway=config.gateway,
-                now=self.clock.now,
-                forwarders=forwarders,
-                on_commit=self._committed,
-                key_file=key_file,
-                writer=ground.writer,
-                room=self.space,
-                recover=True,
-            ),
-        )
+        self.journal = self._opened(ground.writer)
+        self.copies = Copies(keys.journal(config), config.gateway, config.backup)
+        key_file = keys.key_file(config)
         self.soundness = Soundness(self.journal, config.state)
         self.retention = Retention(self.journal, config.retention, self.clock.now)
         self.names = Names(self.journal, key_file, credential=keys.is_credential(key_file))
@@ -152,6 +137,23 @@ class Gateway:
         self.stations = [self._station(device) for device in config.devices]
         for device, exam in self.journal.queries.devices_pointed().items():
             self._point_stations(DevicePointed(device=device, exam=exam, operator=""))
+
+    def _opened(self, writer: WriterOf) -> Journal:
+        path = keys.journal(self.config)
+        return self.space.opened(
+            path,
+            lambda: Journal.open(
+                path,
+                gateway=self.config.gateway,
+                now=self.clock.now,
+                forwarders=("fhir",) if self.config.fhir else (),
+                on_commit=self._committed,
+                key_file=keys.key_file(self.config),
+                writer=writer,
+                room=self.space,
+                recover=True,
+            ),
+        )
 
     def _station(self, device: DeviceConfig) -> Station:
         driver = catalogue.every()[device.driver]
