@@ -1,9 +1,9 @@
 """i-SENS CareSens glucose meters, also sold as ReliOn Premier and Glucocard Shine: packets, 9600 8N1.
 
-A serial cable (FTDI). The HID cable 10C4:8A32 is a CP2110 with the same line behind it; its reports carry
-numbers, which this project's HID link does not know, so it needs pyserial's `cp2110://` port and the hidapi
-package. Values are always mg/dL. Results come without a check sum that holds: every part of the memory is
-read twice, and taken only where both agree. The packets are in `protocol/isens.py`.
+A serial cable (FTDI), or the HID cable 10C4:8A32, a CP2110 with the same line behind it: the port is opened
+as a line all the same (`gateway/links/cp2110.py`). Values are always mg/dL. Results come without a check sum
+that holds: every part of the memory is read twice, and taken only where both agree. The packets are in
+`protocol/isens.py`.
 """
 
 from collections.abc import Generator
@@ -136,7 +136,7 @@ DRIVER = Driver(
     title="i-SENS CareSens glucose meter",
     models=("i-SENS CareSens", "ReliOn Premier", "Arkray Glucocard Shine"),
     kinds=(Kind.GLUCOSE,),
-    link=Serial(),
+    link=Serial(usb=((0x10C4, 0x8A32),)),
     framer=isens.framer,
     decode=decode,
     talk=talk,
@@ -147,7 +147,7 @@ DRIVER = Driver(
         "whether record 1 is the newest or the oldest: all are read and told by the meter's own times",
         "the limit of HI: 600 mg/dL as Tidepool's code has it; an early comment in it says 500",
         "what stands where the CRC of results should; the byte behind the serial number",
-        "whether pyserial's cp2110:// port reaches the HID cable; it was never tried",
+        "whether the cable's chip (CP2110) obeys: set as its maker's specification says, never tried on one",
         "HID models of other ids (Glucocard Shine Connex, 0483:A18B): reports of theirs are not described",
         "meters that answer 20 or 2F to the probe: named, not read (one model is known, no check, no clock)",
         "how many records a meter keeps, and whether it can measure while the cable is in",

@@ -1,10 +1,9 @@
 """TaiDoc TD-42xx glucose meters: GlucoRx Nexus, GlucoMen Nexus, GlucoCheck XL, FORA relatives.
 
 A plain serial port (9600 8N1 in a Taiwan kiosk), or a USB cable whose CP2110 chip is a HID device with a
-UART at 19200 behind it: that needs pyserial's `cp2110://` port and the hidapi package, and is not known to
-work here. Values are always mg/dL. A result comes in two packets, its time and its value, and a test made
-meanwhile shifts them all: what was read is passed on only if count and newest record are the same afterwards.
-The packets are in `protocol/taidoc.py`.
+UART at 19200 behind it, opened as a line all the same (`gateway/links/cp2110.py`). Values are always mg/dL.
+A result comes in two packets, its time and its value, and a test made meanwhile shifts them all: what was read
+is passed on only if count and newest record are the same afterwards. The packets are in `protocol/taidoc.py`.
 """
 
 from collections.abc import Generator, Iterable, Iterator
@@ -160,7 +159,7 @@ DRIVER = Driver(
     sources="serial/taidoc_td42xx.md: glucometer-protocols, glucometerutils and its tests, Tidepool, a kiosk",
     not_known=(
         "the speed of a plain serial port: 19200 as behind the USB chip; a kiosk uses 9600",
-        "whether the USB cable (CP2110) works through pyserial's cp2110:// port; it was never tried",
+        "whether the cable's chip (CP2110) obeys: set as its maker's specification says, never tried on one",
         "how the halves of the serial number join: as Tidepool reads them",
         "what the third byte of a value means; which further kinds of test there are",
     ),

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from random import Random
 from typing import Literal
 
@@ -242,6 +243,7 @@ def whole_person(name: str, seed: int = 0) -> dict[str, str]:
     return dict(simulator(name).person(Random(seed)))
 
 
+@cache
 def way(name: str) -> Way:
     """Return how a result is had from the machine *name*, found out by trying."""
     return obtained(Bench(simulator(name)), name, Journal()) if every()[name].kinds else "card"

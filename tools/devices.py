@@ -16,7 +16,7 @@ from drivers import catalogue
 from drivers.catalogue import Driver, Hid, Serial
 from gateway import messages
 from gateway.config import Config, load
-from gateway.links.ports import ROOT, PortInfo, hids, ports
+from gateway.links.ports import BRIDGES, ROOT, PortInfo, hids, ports
 from gateway.stanza import stanza_of, written
 from protocol.errors import RequestRefused
 from tools import running
@@ -84,7 +84,12 @@ def fitting(port: PortInfo, drivers: Iterable[Driver]) -> list[Driver]:
 
 def _speaks(driver: Driver, port: PortInfo) -> bool:
     """Say whether *driver* may be proposed for this sort of port."""
-    return isinstance(driver.link, Hid if port.hid else Serial) and not driver.experimental
+    line = not port.hid or _is_bridge(port)
+    return isinstance(driver.link, Serial if line else Hid) and not driver.experimental
+
+
+def _is_bridge(port: PortInfo) -> bool:
+    return port.hid and (port.vid, port.pid) in BRIDGES
 
 
 def lasting_name(port: PortInfo) -> str:
@@ -125,7 +130,7 @@ def as_stanza(number: int, port: PortInfo, drivers: Sequence[Driver], seen: Seen
         [driver] = fits
         ready = stanza_of(driver, f"{driver.name}-{number}", lasting_name(port))
         return f"# {what}: these USB ids name {driver.title}.\n{state}{ready}"
-    if port.hid and not fits:
+    if port.hid and not fits and not _is_bridge(port):
         return f"# {what}: no driver names these USB ids (a keyboard, a mouse, a card reader?).\n{state}"
     names = ", ".join(one.name for one in fits or [one for one in drivers if _speaks(one, port)])
     nothing = "nothing in it tells which machine is behind it"

@@ -1,8 +1,8 @@
 """USB HID devices through Linux's hidraw as links: one read is one report, a write is whole reports.
 
-The reports of the devices spoken to here carry no number; hidraw wants a number before what is written all
-the same, and that is 0. Never tried on hardware: this was built on machines without hidraw, so only lookup,
-refusals and the bytes both ways are shown by tests.
+The reports of most devices spoken to here carry no number; hidraw wants a number before what is written all
+the same, and that is 0. Never tried on hardware: devices are emulated on a real kernel's hidraw
+(tests/bluetooth_vm/test_hidraw.py).
 """
 
 import asyncio
@@ -38,13 +38,9 @@ async def open_hid(port: str, device: Hid, root: Path = ROOT) -> Link:
     `link.ambiguous` several devices fit) or Busy where another program holds it.
     """
     target = resolve(port, root, hids)
-    path = _node(target)
-    if path is None:
+    if (path := node(target)) is None:
         return await open_serial(target, LineSettings())
-    try:
-        return HidLink(port, _held(path), device.report)
-    except OSError as fault:
-        raise _refusal(f"{port}: {fault}", fault.errno) from fault
+    return HidLink(port, held(port, path), device.report)
 
 
 class HidLink:
@@ -81,11 +77,19 @@ class HidLink:
     async def write(self, data: bytes) -> None:
         """Send *data* in whole reports, the last filled up with zeros; returns when all are taken."""
         for at in range(0, len(data), self._size):
-            await self._give(os.write, NUMBER + data[at : at + self._size].ljust(self._size, b"\0"))
+            await self.give_report(NUMBER + data[at : at + self._size].ljust(self._size, b"\0"))
 
     async def feature(self, data: bytes) -> None:
         """Set the feature report to *data*, over the control pipe."""
-        await self._give(_set_feature, NUMBER + data)
+        await self.set_report(NUMBER + data)
+
+    async def give_report(self, report: bytes) -> None:
+        """Send one output report, its number first. Raises Lost."""
+        await self._give(os.write, report)
+
+    async def set_report(self, report: bytes) -> None:
+        """Set one feature report, its number first, over the control pipe. Raises Lost."""
+        await self._give(_set_feature, report)
 
     async def close(self) -> None:
         """Let go of the device; may be called twice."""
@@ -139,19 +143,23 @@ class HidLink:
         self._stirred.set()
 
 
-def _node(target: str) -> Path | None:
+def node(target: str) -> Path | None:
+    """Return the hidraw device that *target*, as `resolve` gives it, is; None for anything else."""
     path = Path(target).resolve()
     return path if _NODE.fullmatch(path.name) else None
 
 
-def _held(path: Path) -> int:
-    """Open the device for us alone, as far as the others ask; raises OSError."""
-    descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+def held(port: str, path: Path) -> int:
+    """Open the device *path* of *port* for us alone, as far as the others ask; raises as `open_hid` does."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
+        descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise
+    except OSError as fault:
+        raise _refusal(f"{port}: {fault}", fault.errno) from fault
     return descriptor
 
 

@@ -1,11 +1,14 @@
 """Opens what a driver needs: a serial line, a HID device, or a Bluetooth device through the radio."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drivers.catalogue import Advertisement, AnyLink, Gatt, Hid
 from gateway.links import Link
-from gateway.links.hid import open_hid
+from gateway.links.cp2110 import Cp2110Link
+from gateway.links.hid import held, node, open_hid
+from gateway.links.ports import ROOT, hids, resolve
 from gateway.links.serial import LineSettings, Overrides, open_serial
 from protocol.errors import Unavailable
 
@@ -19,11 +22,16 @@ BLUETOOTH = "ble:"
 
 
 async def open_link(
-    port: str, device: AnyLink, configured: Overrides | None = None, radio: "Radio | None" = None
+    port: str,
+    device: AnyLink,
+    configured: Overrides | None = None,
+    radio: "Radio | None" = None,
+    root: Path = ROOT,
 ) -> Link:
     """Open *port* as *device* needs it, line settings of the configuration over the driver's.
 
-    Raises as `open_serial`, `open_hid` and `Radio.connect` do. Only a line has settings: stated ones say
+    A line may lie behind a HID device (see `cp2110`). Raises as `open_serial`, `open_hid` and `Radio.connect`
+    do. Only a line has settings: stated ones say
     nothing to others. For a Bluetooth device that is connected to, this waits until it wakes.
     """
     if isinstance(device, Gatt | Advertisement):
@@ -35,4 +43,17 @@ async def open_link(
         return radio.listen(address, device)
     if isinstance(device, Hid):
         return await open_hid(port, device)
-    return await open_serial(port, LineSettings.of(device, configured))
+    line = LineSettings.of(device, configured)
+    if (cable := _bridge(port, root)) is not None:
+        return await Cp2110Link.opened(port, held(port, cable), line)
+    return await open_serial(port, line)
+
+
+def _bridge(port: str, root: Path) -> Path | None:
+    """Return the HID device a line is behind, None for a plain port. Raises Unavailable: `link.ambiguous`."""
+    try:
+        return node(resolve(port, root, hids))
+    except Unavailable as nothing:
+        if nothing.code == "link.ambiguous":
+            raise
+        return None

@@ -16,6 +16,8 @@ _USB = re.compile(r"usb:([0-9A-Fa-f]{4}):([0-9A-Fa-f]{4})(?::(.+))?")
 
 _HID_ID = re.compile(r"([0-9A-Fa-f]{4}):([0-9A-Fa-f]{8}):([0-9A-Fa-f]{8})")
 _BUS_USB = 3
+BRIDGES = ((0x10C4, 0xEA80), (0x10C4, 0x8A32))
+"""HID devices with a line behind them: the CP2110 as it is sold, and inside i-SENS's cable."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,12 @@ from test_serial_link import as_nobody
 
 from drivers.catalogue import Hid, Serial
 from gateway.links import hid
+from gateway.links.cp2110 import Cp2110Link
 from gateway.links.hid import HidLink, open_hid, set_feature_request
 from gateway.links.hotplug import Hotplug
 from gateway.links.opening import open_link
 from gateway.links.ports import PortInfo, hids, ports, resolve, seen
+from gateway.links.serial import LineSettings
 from protocol.errors import Busy, Lost, Unavailable
 
 DEVICE = Hid(8, ((0x0590, 0x0028),))
@@ -283,3 +285,39 @@ async def test_a_serial_driver_gets_a_serial_line(cable: Cable) -> None:
     cable.says(b"x")
     assert await soon(link.read()) == b"x"
     await soon(link.close())
+
+
+async def test_a_line_behind_a_chip_takes_reports_of_their_own_length(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+    monkeypatch.setattr(hid.fcntl, "ioctl", lambda _node, _request, data: asked.append(bytes(data)) or 0)
+    theirs, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    link = await soon(Cp2110Link.opened("cable", ours.detach(), LineSettings(19200, parity="E", stopbits=2)))
+    assert asked == [bytes.fromhex("50 00004B00 02 00 03 01"), b"\x41\x01"]
+    await soon(link.write(bytes(64)))
+    assert [theirs.recv(100), theirs.recv(100)] == [b"\x3f" + bytes(63), b"\x01\0"]
+    for report in (b"\x02ab\xff\xff", b"\x41\x01", b"\x01c"):
+        theirs.send(report)
+    assert [await soon(link.read()), await soon(link.read())] == [b"ab", b"c"]
+    theirs.close()
+    await soon(link.close())
+
+
+async def test_a_line_s_port_may_be_such_a_cable(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hid.fcntl, "ioctl", lambda *_asked: 0)
+    kernel.plug("hidraw0", "0003:000010C4:0000EA80", "C1")
+    link = await soon(open_link("usb:10c4:ea80", Serial(baudrate=19200), root=kernel.root))
+    assert isinstance(link, Cp2110Link)
+    await soon(link.close())
+    kernel.plug("hidraw1", "0003:000010C4:0000EA80", "C2", socket="1-2")
+    with pytest.raises(Unavailable) as several:
+        await soon(open_link("usb:10c4:ea80", Serial(), root=kernel.root))
+    assert several.value.code == "link.ambiguous"
+
+
+async def test_a_cable_that_cannot_be_set_is_a_lost_link(kernel: Kernel) -> None:
+    node = kernel.plug("hidraw0", "0003:000010C4:0000EA80", "C1")
+    with pytest.raises(Lost):
+        await soon(open_link(str(node), Serial()))

@@ -168,6 +168,18 @@ def test_an_unknown_hid_device_is_named_and_nothing_is_proposed(drivers):
     assert "[[devices]]" not in stanza
 
 
+def test_a_line_behind_a_hid_chip_is_a_choice_of_line_machines_unless_its_ids_name_one(drivers):
+    cable = PortInfo("/dev/hidraw2", 0x10C4, 0xEA80, "C1", "1-1", "CP2110", hid=True)
+    stanza = devices.as_stanza(1, cable, drivers)
+    assert tomllib.loads(stanza) == {}
+    assert "taidoc_td42xx" in stanza
+    assert "omron_hem790it" not in stanza
+    [caresens] = devices.fitting(replace(cable, pid=0x8A32), drivers)
+    assert caresens.name == "caresens"
+    ready = devices.as_stanza(1, replace(cable, pid=0x8A32), drivers)
+    assert tomllib.loads(ready)["devices"][0]["port"] == "usb:10c4:8a32:C1"
+
+
 def test_several_machines_behind_the_same_ids_are_a_choice(drivers):
     twins = [replace(one, link=replace(one.link, usb=((0x1234, 0xABCD),))) for one in drivers[:2]]
     stanza = devices.as_stanza(1, MACHINE, twins)

@@ -82,7 +82,9 @@ class Live:
         queries = self.gateway.journal.queries
         self.context = Context(self.gateway, queries, self.config, lambda: self.faults, self.gateway.closing)
         app = create_app(self.context)
-        self.server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        self.server = uvicorn.Server(
+            uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+        )
         with socket.create_server(("127.0.0.1", self._port)) as listening:
             self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
             self._up.set()
