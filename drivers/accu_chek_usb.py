@@ -1,10 +1,10 @@
 """Roche Accu-Chek Guide, Guide Me, Aviva Connect and Instant on their USB cable: ISO/IEEE 11073-20601.
 
-The meter is a USB device of the health class (173A:21D5, 21CF, 21D6, 21D7), no serial port: it is reached
-through a bridge that asks for its status once (GET_STATUS, as the known client does) and passes its messages
-on, so no baud rate means anything. It speaks first, when it is plugged in: it wants to be associated, and
-gives that up if nobody answers in time. Then all of its memory is read and the meter is let go. Values are
-always mg/dL. Never tried on hardware. The messages are in `protocol/phd20601.py`.
+The meter is a USB device of the health class (173A:21D5, 21CF, 21D6, 21D7), no serial port: its messages pass
+over bulk endpoints (`gateway/links/bulk.py`), so no baud rate means anything. It speaks first, when it is
+plugged in: it wants to be associated, and gives that up if nobody answers in time. Then all of its memory is
+read and the meter is let go. Values are always mg/dL. Never tried on hardware. The messages are in
+`protocol/phd20601.py`.
 """
 
 from collections.abc import Callable, Generator
@@ -32,6 +32,7 @@ from protocol.phd20601 import (
 )
 from protocol.readings import Kind, Measure, Notice
 
+PRODUCTS = (0x21D5, 0x21CF, 0x21D6, 0x21D7)
 ANSWER = 5.0
 """Seconds a meter has to answer, as Tidepool waits."""
 MOST_REPORTS = 1000
@@ -153,7 +154,7 @@ DRIVER = Driver(
     title="Accu-Chek glucose meter (USB)",
     models=("Accu-Chek Guide", "Accu-Chek Guide Me", "Accu-Chek Aviva Connect", "Accu-Chek Instant"),
     kinds=(Kind.GLUCOSE,),
-    link=Serial(),
+    link=Serial(usb=tuple((0x173A, product) for product in PRODUCTS), bulk=True),
     framer=phd20601.framer,
     decode=decode,
     talk=talk,
@@ -161,7 +162,7 @@ DRIVER = Driver(
     provenance="constructed",
     sources="serial/other_glucose_meters.md: Tidepool's accuChekUSB.js and utils.js; ISO/IEEE 11073-20601",
     not_known=(
-        "a bridge from USB to a port or socket is needed: this project opens no such device itself",
+        "whether a meter minds being asked for its status (GET_STATUS) first, as the known client does",
         "the status of a result: any but 0 is flagged as questionable; a control solution may hide there",
         "what other segments than 0 hold; the order of the results",
         "whether a meter that was let go can be read again without pulling the cable",

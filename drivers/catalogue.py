@@ -30,6 +30,8 @@ class Serial:
     stopbits: Literal[1, 2] = 1
     usb: tuple[tuple[int, int], ...] = ()
     """USB vendor and product ids that name this device (not merely its USB-to-serial chip)."""
+    bulk: bool = False
+    """It has no port: on USB its bytes pass over bulk endpoints. A port or socket may stand in for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 A plain serial port (9600 8N1 in a Taiwan kiosk), or a USB cable whose CP2110 chip is a HID device with a
 UART at 19200 behind it, opened as a line all the same (`gateway/links/cp2110.py`). Values are always mg/dL.
-A result comes in two packets, its time and its value, and a test made meanwhile shifts them all: what was read
-is passed on only if count and newest record are the same afterwards. The packets are in `protocol/taidoc.py`.
+A result comes in two packets, its time and its value, and a test made meanwhile shifts them all: what was
+read is passed on only if count and newest record are the same afterwards. The packets are in
+`protocol/taidoc.py`.
 """
 
 from collections.abc import Generator, Iterable, Iterator

@@ -1,9 +1,9 @@
 """UEBE Visomat Double Comfort and Prevention DS-2200PV: the memory of a home blood-pressure monitor.
 
-The monitor is a USB device of the vendor class (text over bulk endpoints), no serial port: it is reached
-through a bridge that passes the text on, so no baud rate means anything. `R02` asks for the clock and `R00`
-for the whole memory; nothing says which records are new, so all are read and those known are left out.
-Times that cannot be, as real memories hold them, are marked and the values kept.
+The monitor is a USB device of the vendor class, no serial port: its text passes over bulk endpoints
+(`gateway/links/bulk.py`), so no baud rate means anything; the port is `usb:` with the ids it shows. `R02`
+asks for the clock and `R00` for the whole memory; nothing says which records are new, so all are read and
+those known are left out. Times that cannot be, as real memories hold them, are marked and the values kept.
 The answers themselves are in `protocol/visomat.py`.
 """
 
@@ -62,7 +62,7 @@ DRIVER = Driver(
     title="UEBE Visomat blood-pressure monitor",
     models=("Visomat Double Comfort", "Visomat Prevention DS-2200PV"),
     kinds=(Kind.BLOOD_PRESSURE,),
-    link=Serial(),
+    link=Serial(bulk=True),
     framer=visomat.AnswerFramer,
     decode=decode,
     talk=talk,
@@ -70,7 +70,7 @@ DRIVER = Driver(
     provenance="captured",
     sources="serial/visomat.md: the visomat-utils tool of git.ao2.it with stored captures",
     not_known=(
-        "the USB ids and bulk endpoints (a bridge to a serial port or socket is needed)",
+        "the USB ids; which bulk endpoints (the lowest two of an interface that no driver has taken)",
         "how the clock is told in the answer to R02 (its text is shown; stored times stay unproven)",
         "whether flag 1 really means an irregular pulse",
         "in which order the records of a bank stand",

@@ -16,7 +16,7 @@ from drivers import catalogue
 from drivers.catalogue import Driver, Hid, Serial
 from gateway import messages
 from gateway.config import Config, load
-from gateway.links.ports import BRIDGES, ROOT, PortInfo, hids, ports
+from gateway.links.ports import ROOT, PortInfo, bulks, hids, ports
 from gateway.stanza import stanza_of, written
 from protocol.errors import RequestRefused
 from tools import running
@@ -47,12 +47,13 @@ class Seen:
 @devices.command()
 @click.option("--format", "form", type=click.Choice(["toml", "json"]), default="toml", help="What to print.")
 def scan(form: str) -> None:
-    """Print a stanza for every serial port and HID machine there is. Nothing is opened or sent.
+    """Print a stanza for every serial port and USB machine there is. Nothing is opened or sent.
 
     Beside it: the adapter, its USB ids, who holds the port, which driver fits and why.
     """
     drivers = list(catalogue.every().values())
-    found = [(port, looked_at(port)) for port in (*ports(), *hids())]
+    bare = [port for port in bulks() if fitting(port, drivers)]
+    found = [(port, looked_at(port)) for port in (*ports(), *hids(), *bare)]
     if form == "json":
         listed = [as_json(port, fitting(port, drivers), seen) for port, seen in found]
         click.echo(json.dumps({"schema": 1, "ports": listed}, ensure_ascii=False, indent=2))
@@ -84,19 +85,19 @@ def fitting(port: PortInfo, drivers: Iterable[Driver]) -> list[Driver]:
 
 def _speaks(driver: Driver, port: PortInfo) -> bool:
     """Say whether *driver* may be proposed for this sort of port."""
-    line = not port.hid or _is_bridge(port)
-    return isinstance(driver.link, Serial if line else Hid) and not driver.experimental
-
-
-def _is_bridge(port: PortInfo) -> bool:
-    return port.hid and (port.vid, port.pid) in BRIDGES
+    link = driver.link
+    if isinstance(link, Serial):
+        speaks = link.bulk if port.bulk else not link.bulk and (not port.hid or port.bridge)
+    else:
+        speaks = isinstance(link, Hid) and port.hid and not port.bridge
+    return speaks and not driver.experimental
 
 
 def lasting_name(port: PortInfo) -> str:
     """Return the name of *port* that survives unplugging, or the device path where it has none."""
     if port.by_id:
         return port.by_id
-    if port.vid is not None and port.pid is not None and (port.serial or port.hid):
+    if port.vid is not None and port.pid is not None and (port.serial or port.hid or port.bulk):
         return f"usb:{port.vid:04x}:{port.pid:04x}" + (f":{port.serial}" if port.serial else "")
     return port.device
 
@@ -130,7 +131,7 @@ def as_stanza(number: int, port: PortInfo, drivers: Sequence[Driver], seen: Seen
         [driver] = fits
         ready = stanza_of(driver, f"{driver.name}-{number}", lasting_name(port))
         return f"# {what}: these USB ids name {driver.title}.\n{state}{ready}"
-    if port.hid and not fits and not _is_bridge(port):
+    if port.hid and not fits and not port.bridge:
         return f"# {what}: no driver names these USB ids (a keyboard, a mouse, a card reader?).\n{state}"
     names = ", ".join(one.name for one in fits or [one for one in drivers if _speaks(one, port)])
     nothing = "nothing in it tells which machine is behind it"

@@ -6,7 +6,6 @@ the same, and that is 0. Never tried on hardware: devices are emulated on a real
 """
 
 import asyncio
-import errno
 import fcntl
 import os
 import re
@@ -16,9 +15,9 @@ from pathlib import Path
 
 from drivers.catalogue import Hid
 from gateway.links import Link
-from gateway.links.ports import ROOT, hids, resolve
+from gateway.links.ports import ROOT, hids, refusal, resolve
 from gateway.links.serial import LineSettings, open_serial
-from protocol.errors import Busy, LinkError, Lost, Unavailable
+from protocol.errors import Lost
 
 LONGEST = 4096
 """More than any report; a shorter buffer would cut one."""
@@ -26,8 +25,6 @@ INBOX = 1024
 """Reports kept for a reader that is busy; beyond it they wait in the kernel, which keeps 64."""
 NUMBER = b"\0"
 _NODE = re.compile(r"hidraw\d+")
-_HELD = {errno.EBUSY, errno.EAGAIN}
-_FORBIDDEN = {errno.EACCES, errno.EPERM}
 
 
 async def open_hid(port: str, device: Hid, root: Path = ROOT) -> Link:
@@ -159,14 +156,8 @@ def held(port: str, path: Path) -> int:
             os.close(descriptor)
             raise
     except OSError as fault:
-        raise _refusal(f"{port}: {fault}", fault.errno) from fault
+        raise refusal(f"{port}: {fault}", fault.errno) from fault
     return descriptor
-
-
-def _refusal(detail: str, number: int | None) -> LinkError:
-    if number in _HELD:
-        return Busy(detail)
-    return Unavailable(detail, code="link.permission" if number in _FORBIDDEN else None)
 
 
 def _set_feature(descriptor: int, report: bytes) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from gateway.links.ports import ROOT, PortInfo, hids, ports, seen
+from gateway.links.ports import ROOT, PortInfo, bulks, hids, ports, seen
 
 LOOK_S = 2.0
 LOOK_BESIDE_UDEV_S = 30.0
@@ -80,7 +80,7 @@ class Hotplug:
         return True
 
     def _there(self) -> list[PortInfo]:
-        return [*ports(self._root), *hids(self._root)]
+        return [*ports(self._root), *hids(self._root), *bulks(self._root)]
 
     def _look_s(self, port: str) -> float:
         told = self.mechanism == "udev" and port.startswith(_TOLD_BY_UDEV)
@@ -105,6 +105,7 @@ def _watch(stirred: Callable[[], None]) -> Callable[[], None] | None:
         monitor = pyudev.Monitor.from_netlink(pyudev.Context())
         monitor.filter_by("tty")
         monitor.filter_by("hidraw")
+        monitor.filter_by("usb")
         monitor.start()
     except (ImportError, OSError):
         return None

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from drivers.catalogue import Advertisement, AnyLink, Gatt, Hid
 from gateway.links import Link
+from gateway.links.bulk import open_bulk
 from gateway.links.cp2110 import Cp2110Link
 from gateway.links.hid import held, node, open_hid
-from gateway.links.ports import ROOT, hids, resolve
+from gateway.links.ports import ROOT, Bulk, bulks, candidates, resolve
 from gateway.links.serial import LineSettings, Overrides, open_serial
 from protocol.errors import Unavailable
 
@@ -30,9 +31,9 @@ async def open_link(
 ) -> Link:
     """Open *port* as *device* needs it, line settings of the configuration over the driver's.
 
-    A line may lie behind a HID device (see `cp2110`). Raises as `open_serial`, `open_hid` and `Radio.connect`
-    do. Only a line has settings: stated ones say
-    nothing to others. For a Bluetooth device that is connected to, this waits until it wakes.
+    A line may lie behind a HID device (see `cp2110`) or be a USB device's bulk endpoints (see `bulk`).
+    Raises as `open_serial`, `open_hid`, `open_bulk` and `Radio.connect` do. Only a line has settings: stated
+    ones say nothing to others. For a Bluetooth device that is connected to, this waits until it wakes.
     """
     if isinstance(device, Gatt | Advertisement):
         if radio is None or not port.startswith(BLUETOOTH):
@@ -43,17 +44,13 @@ async def open_link(
         return radio.listen(address, device)
     if isinstance(device, Hid):
         return await open_hid(port, device)
-    line = LineSettings.of(device, configured)
-    if (cable := _bridge(port, root)) is not None:
-        return await Cp2110Link.opened(port, held(port, cable), line)
-    return await open_serial(port, line)
+    line, target = LineSettings.of(device, configured), resolve(port, root, candidates(device))
+    if (path := node(target)) is not None:
+        return await Cp2110Link.opened(port, held(port, path), line)
+    if device.bulk and (bulk := _bulk(target, root)) is not None:
+        return await open_bulk(port, bulk)
+    return await open_serial(target, line)
 
 
-def _bridge(port: str, root: Path) -> Path | None:
-    """Return the HID device a line is behind, None for a plain port. Raises Unavailable: `link.ambiguous`."""
-    try:
-        return node(resolve(port, root, hids))
-    except Unavailable as nothing:
-        if nothing.code == "link.ambiguous":
-            raise
-        return None
+def _bulk(target: str, root: Path) -> Bulk | None:
+    return next((one.bulk for one in bulks(root) if one.device == target), None)

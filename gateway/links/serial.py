@@ -5,7 +5,6 @@ writes. An idle port costs no wake-up, one behind rfc2217:// one a second.
 """
 
 import asyncio
-import errno
 import socket
 import termios
 import threading
@@ -21,8 +20,8 @@ import serial
 
 from drivers.catalogue import Serial
 from gateway.links import Link
-from gateway.links.ports import resolve
-from protocol.errors import Busy, LinkError, Lost, Unavailable
+from gateway.links.ports import refusal, resolve
+from protocol.errors import LinkError, Lost, Unavailable
 
 if TYPE_CHECKING:
     from serial import rfc2217
@@ -34,10 +33,10 @@ INBOX = 65536
 """Bytes kept for a reader that is busy, 5 s of a full 115200 line; beyond it they wait in the kernel."""
 WRITE_S = 5.0
 """A port that has not taken a command after so long is gone; no device here has flow control."""
+ROUSE_S = 0.2
+"""After so long it is tried again to wake a reading thread, where that failed: a kernel in trouble."""
 REMOTE_LOOK_S = 1.0
 """pyserial's thread behind an RFC 2217 port can end without a word; so often it is asked."""
-_HELD = {errno.EBUSY, errno.EAGAIN}
-_FORBIDDEN = {errno.EACCES, errno.EPERM}
 
 Args = TypeVarTuple("Args")
 
@@ -156,8 +155,17 @@ class SerialLink:
         with self._room:
             self._why = self._why or why
             self._room.notify_all()
-            if self._port is not None:
+            self._rouse()
+
+    def _rouse(self) -> None:
+        """Make a read that waits return; where not even that can be written now, again a little later."""
+        with self._room:
+            if self._port is None:
+                return
+            try:
                 _wake(self._port)
+            except OSError:
+                self._tell(self._loop.call_later, ROUSE_S, self._rouse)
 
     def _take(self) -> bytes:
         if self._lost is None:
@@ -199,12 +207,14 @@ class SerialLink:
     def _shut(self, port: "Port") -> None:
         """Close the port once nothing uses it any more."""
         if isinstance(port, serial.Serial):
-            port.cancel_write()
+            with suppress(OSError):  # then it ends by itself, after WRITE_S
+                port.cancel_write()
         self._writer.shutdown()
         with self._room:
             self._port = None
         kept = _socket(port)
-        port.close()
+        with suppress(OSError):  # the kernel has let go of it whatever it says
+            port.close()
         if kept is not None:
             kept.close()  # pyserial forgets it unclosed where the other end was first
 
@@ -269,10 +279,7 @@ def _refusal(name: str, fault: Exception) -> LinkError:
     detail = f"{name}: {fault}"
     if isinstance(fault, termios.error | ValueError):
         return Unavailable(detail, code="link.settings")
-    number = fault.errno if isinstance(fault, OSError) else None
-    if number in _HELD:
-        return Busy(detail)
-    return Unavailable(detail, code="link.permission" if number in _FORBIDDEN else None)
+    return refusal(detail, fault.errno if isinstance(fault, OSError) else None)
 
 
 def _chunk(port: "Port") -> bytes:

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The gateway's radio on the real bleak, bluetoothd and kernel, in a virtual machine whose radio is emulated.
 #     test.sh          the quick choice, on this machine's own Debian (part of `make test`)
-#     test.sh full     everything, on Debian 12 and 13, with the crash of Debian 12's kernel, then USB HID
-#                      machines on hidraw and a day of 60 exams on Debian 13 (`make test-bluetooth`)
+#     test.sh full     everything, on Debian 12 and 13, with the crash of Debian 12's kernel, then machines
+#                      on USB without a port and a day of 60 exams on Debian 13 (`make test-bluetooth`)
 # Needs a PC processor, apt and root (the other release: debootstrap). Where that is not there it says so: the
 # quick choice is left out then, `full` fails. A failed run is repeated once: an emulated processor on a busy
 # machine is slow beyond every patience. Logs: .run/bluetooth-vm/out-*.
@@ -64,7 +64,7 @@ for suite in "${suites[@]}"; do
     tested "$suite" all "${pytest[@]}" $here/test_bluez.py $here/test_machines.py
 done
 crashes
-tested trixie hidraw "${pytest[@]}" $here/test_hidraw.py
+tested trixie usb "${pytest[@]}" $here/test_hidraw.py $here/test_usb.py
 tested trixie soak "${pytest[@]}" -s $here/test_soak.py
 echo "== a day of exams:"
 cat "$logs/out-trixie-soak/soak.json"

@@ -2,7 +2,6 @@
 
 import struct
 from pathlib import Path
-from random import Random
 
 import pytest
 from box import becomes
@@ -10,10 +9,9 @@ from uhid import Device, cp2110, plain
 
 from drivers.catalogue import Hid, every
 from gateway.links.ports import hids, seen
-from tests.tools import host as hosts
-from tests.tools.host import Host, assert_same, prepared, read, talking
+from tests.tools.host import told_by
 from tools.machines import Machine
-from tools.simulators import names, simulator
+from tools.simulators import names
 
 BRIDGED = {"taidoc_td42xx": (0x10C4, 0xEA80), "caresens": (0x10C4, 0x8A32)}
 NO_NODE = "microlife_hid"
@@ -21,19 +19,7 @@ NO_NODE = "microlife_hid"
 HIDS = [name for name in names() if isinstance(every()[name].link, Hid) and name != NO_NODE]
 
 
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An emulated processor is slow."""
-    monkeypatch.setattr(hosts, "DEADLINE_S", 300.0)
-
-
-async def tell(name: str, machine: Machine, device: Device) -> None:
-    host, values = Host(name, {}), dict(simulator(name).person(Random(3)))
-    machine.order(prepared(name, values))
-    await becomes(lambda: seen(device.port) is not None)
-    async with talking(host, device.port):
-        assert_same(name, values, await read(name, machine, host, values))
-    assert machine.violations == []
+pytestmark = pytest.mark.usefixtures("patience")
 
 
 @pytest.mark.parametrize("name", HIDS)
@@ -44,7 +30,8 @@ async def test_a_hid_machine_is_read(name: str, tmp_path: Path) -> None:
         Machine(name, tmp_path / "port", seed=7) as machine,
         Device(link.usb[0], plain(link.report), machine.link, link.report) as device,
     ):
-        await tell(name, machine, device)
+        await becomes(lambda: seen(device.port) is not None)
+        await told_by(name, machine, device.port)
 
 
 @pytest.mark.parametrize("name", sorted(BRIDGED))
@@ -53,7 +40,8 @@ async def test_a_line_behind_a_hid_chip_is_read_and_was_set(name: str, tmp_path:
         Machine(name, tmp_path / "port", seed=7) as machine,
         Device(BRIDGED[name], cp2110(), machine.link) as device,
     ):
-        await tell(name, machine, device)
+        await becomes(lambda: seen(device.port) is not None)
+        await told_by(name, machine, device.port)
         rate = {"taidoc_td42xx": 19200, "caresens": 9600}[name]
         assert device.features[:2] == [struct.pack(">BLBBBB", 0x50, rate, 0, 0, 3, 0), b"\x41\x01"]
 

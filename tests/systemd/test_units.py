@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from drivers import catalogue
-from drivers.catalogue import Hid, Serial
+from drivers.catalogue import AnyLink, Hid, Serial
 from gateway.config import Config
 from gateway.keys import CREDENTIAL, key_file
 
@@ -75,7 +75,14 @@ def test_what_the_service_must_do_is_not_forbidden():
     """Serial ports of every kind, udev's messages, the boot id, and the question whether the clock is set."""
     unit = settings()
     allowed = {line.split()[0] for line in unit["DeviceAllow"]}
-    assert {"char-ttyUSB", "char-ttyACM", "char-ttyS", "char-ttyAMA", "char-hidraw"} <= allowed
+    assert {
+        "char-ttyUSB",
+        "char-ttyACM",
+        "char-ttyS",
+        "char-ttyAMA",
+        "char-hidraw",
+        "char-usb_device",
+    } <= allowed
     wanted = {"modprobe@usbserial.service", "modprobe@cdc_acm.service", "modprobe@usbhid.service"}
     assert wanted <= set(unit["Wants"][0].split())
     assert "AF_NETLINK" in unit["RestrictAddressFamilies"][0]
@@ -120,7 +127,7 @@ def test_tmpfiles_keeps_the_configuration_from_others(root):
 
 
 RULE = re.compile(
-    r'(?:(?:ACTION|SUBSYSTEM|SUBSYSTEMS|ATTRS\{\w+\}|ENV\{\w+\})(?:==|!=|=)"[^"]*"'
+    r'(?:(?:ACTION|SUBSYSTEM|SUBSYSTEMS|ATTRS?\{\w+\}|ENV\{\w+\})(?:==|!=|=)"[^"]*"'
     r'|(?:GROUP|MODE|LABEL|GOTO)="[^"]*"|(?:TAG|SYMLINK)\+="[^"]*")'
 )
 
@@ -149,14 +156,27 @@ def test_a_name_of_its_own_is_given_to_every_usb_id_a_driver_knows_and_to_no_oth
     text = (SYSTEMD / "60-checkup-gateway.rules").read_text()
     named = re.findall(r'(?m)^ATTRS\{idVendor\}=="(\w{4})", ATTRS\{idProduct\}=="(\w{4})", SYMLINK', text)
     links = [one.link for one in catalogue.every().values() if isinstance(one.link, Serial | Hid)]
-    known = {(f"{v:04x}", f"{p:04x}") for link in links for v, p in link.usb}
+    known = {(f"{v:04x}", f"{p:04x}") for link in links if not bare(link) for v, p in link.usb}
     assert (set(named), len(named)) == (known, len(known))
+
+
+def bare(link: AnyLink) -> bool:
+    return isinstance(link, Serial) and link.bulk
+
+
+def test_of_usb_devices_without_a_port_those_that_a_driver_names_are_opened_to_the_service():
+    text = (SYSTEMD / "60-checkup-gateway.rules").read_text()
+    opened = re.findall(
+        r'(?m)^ATTR\{idVendor\}=="(\w{4})", ATTR\{idProduct\}=="(\w{4})", GROUP="dialout"', text
+    )
+    links = [one.link for one in catalogue.every().values() if bare(one.link)]
+    assert sorted(opened) == sorted((f"{v:04x}", f"{p:04x}") for link in links for v, p in link.usb)
 
 
 def test_of_hid_devices_only_known_ones_are_opened_to_the_service():
     text = (SYSTEMD / "60-checkup-gateway.rules").read_text()
-    begin, end = text.index('LABEL="checkup_gateway_hid"'), text.index('LABEL="checkup_gateway_end"')
-    hid = rules(text[begin:end])[1:]
+    begin, end = text.index('LABEL="checkup_gateway_hid"'), text.index('LABEL="checkup_gateway_usb"')
+    hid = rules(text[begin:end])[1:-1]
     assert hid
     for rule in hid:
         assert [part.partition("=")[0] for part in rule[:2]] == ["ATTRS{idVendor}", "ATTRS{idProduct}"]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from random import Random
 
 from drivers import catalogue
 from drivers.dialogue import Order
@@ -12,6 +13,7 @@ from protocol.framing import Noise
 from protocol.readings import Event, Identified, Reading
 from tests.rig import start_of, way
 from tools.machines import Machine
+from tools.simulators import simulator
 
 DEADLINE_S = 20.0
 FORGETS = {"dba310"}
@@ -101,6 +103,15 @@ async def read(name: str, machine: Machine, host: Host, values: dict[str, str]) 
     said = told(await host.reading())
     assert said == shown
     return said
+
+
+async def told_by(name: str, machine: Machine, port: object) -> None:
+    """See that the driver reads on *port* what its machine shows."""
+    host, values = Host(name, {}), dict(simulator(name).person(Random(3)))
+    machine.order(prepared(name, values))
+    async with talking(host, port):
+        assert_same(name, values, await read(name, machine, host, values))
+    assert machine.violations == []
 
 
 def assert_same(name: str, values: dict[str, str], said: dict[str, str]) -> None:

@@ -4,13 +4,14 @@ import json
 import os
 import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from drivers import catalogue
 from drivers.catalogue import Driver, Serial
 from gateway.config import load
-from gateway.links.ports import PortInfo
+from gateway.links.ports import Bulk, PortInfo
 from tests.tools.service import command, running, written
 from tools import devices
 from tools.holders import Held
@@ -62,7 +63,8 @@ def test_a_serial_chip_names_no_machine_and_nothing_is_guessed(drivers):
     stanza = devices.as_stanza(1, CHIP, drivers)
     assert tomllib.loads(stanza) == {}
     assert "nothing in it tells which machine" in stanza
-    proposed = [one for one in drivers if isinstance(one.link, Serial) and not one.experimental]
+    lines = [one for one in drivers if isinstance(one.link, Serial) and not one.link.bulk]
+    proposed = [one for one in lines if not one.experimental]
     choice = stanza.partition("Choose the driver: ")[2].partition(".\n")[0].replace("\n#", "").split(", ")
     assert choice == [one.name for one in proposed]
     assert "checkup-gateway listen /dev/serial/by-id/usb-1a86-if00-port0" in stanza
@@ -178,6 +180,13 @@ def test_a_line_behind_a_hid_chip_is_a_choice_of_line_machines_unless_its_ids_na
     assert caresens.name == "caresens"
     ready = devices.as_stanza(1, replace(cable, pid=0x8A32), drivers)
     assert tomllib.loads(ready)["devices"][0]["port"] == "usb:10c4:8a32:C1"
+
+
+def test_a_machine_without_a_port_is_named_by_its_ids_and_no_line_machine_is(drivers):
+    meter = PortInfo("/dev/bus/usb/001/004", 0x173A, 0x21D5, "S1", "1-1", bulk=Bulk(Path("x"), 0, 0x81, 2))
+    assert [one.name for one in devices.fitting(meter, drivers)] == ["accu_chek_usb"]
+    assert tomllib.loads(devices.as_stanza(1, meter, drivers))["devices"][0]["port"] == "usb:173a:21d5:S1"
+    assert devices.fitting(replace(meter, bulk=None), drivers) == []
 
 
 def test_several_machines_behind_the_same_ids_are_a_choice(drivers):

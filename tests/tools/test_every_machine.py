@@ -11,7 +11,7 @@ from drivers.catalogue import Hid, every
 from protocol.errors import LinkError
 from tests.rig import STARTING, way
 from tests.ser2net import Ser2net
-from tests.tools.host import DEADLINE_S, Host, assert_same, prepared, read, talking
+from tests.tools.host import DEADLINE_S, Host, assert_same, prepared, read, talking, told_by
 from tools.machines import Machine
 from tools.simulators import names, simulator
 
@@ -66,16 +66,8 @@ async def test_every_line_is_read_through_a_real_serial_server(
         await server.listening()
         async with asyncio.TaskGroup() as group:
             for machine in machines:
-                group.create_task(through(machine, f"{scheme}://127.0.0.1:{server.ports[machine.driver]}"))
-
-
-async def through(machine: Machine, port: str) -> None:
-    name = machine.driver
-    host, values = Host(name, {}), dict(simulator(name).person(Random(3)))
-    machine.order(prepared(name, values))
-    async with talking(host, port):
-        assert_same(name, values, await read(name, machine, host, values))
-    assert machine.violations == []
+                port = f"{scheme}://127.0.0.1:{server.ports[machine.driver]}"
+                group.create_task(told_by(machine.driver, machine, port))
 
 
 def test_the_table_of_orders_is_needed():

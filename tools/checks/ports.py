@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drivers import catalogue
-from drivers.catalogue import Hid
+from drivers.catalogue import Hid, Serial
 from gateway import messages
 from gateway.config import DeviceConfig
-from gateway.links.ports import PortInfo, hids, ports, resolve
+from gateway.links.ports import PortInfo, candidates, ports, resolve
 from protocol.errors import LinkError
 from tools.checks.report import Box, Check, Fact, told
 from tools.holders import Held, held
@@ -85,7 +85,7 @@ def port(box: Box, device: DeviceConfig) -> Check:
 
 def _listed(device: DeviceConfig) -> Callable[[Path], list[PortInfo]]:
     driver = catalogue.every().get(device.driver)
-    return hids if driver is not None and isinstance(driver.link, Hid) else ports
+    return candidates(driver.link) if driver is not None and isinstance(driver.link, Serial | Hid) else ports
 
 
 def _held_by_another(found: Found) -> Check | None:
