@@ -65,9 +65,11 @@ class Bringing:
 
     @property
     def fault(self) -> str | None:
-        """The code of why nobody can be heard."""
+        """The code of why nobody can be heard, `radio.quiet` where nobody was for long."""
         radio = self.own or self._lent
-        return radio.fault.code if radio is not None and radio.fault is not None else None
+        if radio is None or (radio.fault is None and not radio.quiet):
+            return None
+        return radio.fault.code if radio.fault is not None else "radio.quiet"
 
     def adverts(self) -> "list[Advert]":
         """Return who was heard, the strongest first."""

@@ -8,7 +8,7 @@ import asyncio
 import dataclasses
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from bumble import hci
@@ -18,7 +18,7 @@ from bumble.link import LocalLink
 from bumble.transport import open_transport
 
 from gateway.links.ble_bluez import Bluez
-from tools.bluetooth_cuff import ADAPTER
+from tools.peripherals import ADAPTER
 
 
 class Air(LocalLink):
@@ -53,14 +53,39 @@ LOOKS, LOOK_S = 100, 0.1
 
 
 @asynccontextmanager
+async def adapter(air: Air, address: str) -> AsyncIterator[None]:
+    """Plug an emulated adapter that hears *air* into this box (/dev/vhci, root); pull it out at the end."""
+    async with await open_transport("vhci") as box:
+        sink = _Line(box.sink)
+        controller = VirtualController(
+            address, host_source=box.source, host_sink=sink, link=air, public_address=address
+        )
+        try:
+            yield
+        finally:
+            air.remove_controller(controller)
+
+
+class _Line:
+    """The way to the kernel, which takes nothing while the adapter is down: Bumble would hang up then."""
+
+    def __init__(self, sink: Any) -> None:
+        self._pipe = sink.transport.get_extra_info("pipe")
+
+    def on_packet(self, packet: bytes) -> None:
+        """Hand a packet over, if the kernel takes it."""
+        with suppress(OSError, ValueError):
+            self._pipe.write(packet)
+
+
+@asynccontextmanager
 async def plugged() -> AsyncIterator[Air]:
-    """Plug an emulated adapter into this box (/dev/vhci, root); gives the air that it hears.
+    """Plug an emulated adapter into this box; gives the air that it hears.
 
     Raises OSError where that cannot be, LinkError without bluetoothd, TimeoutError if it does not take it.
     """
     air = Air()  # type: ignore[no-untyped-call]
-    async with await open_transport("vhci") as box:
-        VirtualController("box", host_source=box.source, host_sink=box.sink, link=air, public_address=ADAPTER)
+    async with adapter(air, ADAPTER):
         await _taken_up()
         yield air
 

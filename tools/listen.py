@@ -20,13 +20,13 @@ import click
 from drivers.catalogue import AnyLink, Driver, Serial
 from drivers.dialogue import Settings
 from gateway.links.opening import open_link
-from gateway.links.serial import LineSettings
 from protocol.errors import LinkError
 from tools import lines
 from tools.lines import Line, line_options
 from tools.nearby import radio_for
 from tools.parameters import SET, DriverName, settings_of
 from tools.watching import Choice, Only, Shown, Tell, Watch, as_json, as_line, only_heard, talked
+from tools.wire import line_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,7 @@ class Conversation:
         who = self.driver.name if self.driver else "no driver, bytes only"
         sends = "the driver asks, nothing is started" if self.talk else "nothing is sent"
         device = _device(self.driver)
-        line = lines.in_words(LineSettings.of(device, self.line)) if isinstance(device, Serial) else "HID"
-        return f"{self.port}  {line}  {who}  ({sends})"
+        return f"{self.port}  {line_words(device, self.line)}  {who}  ({sends})"
 
 
 @click.command(

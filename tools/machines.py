@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from protocol.errors import Lost, UnexpectedReply
-from tools.bluetooth_cuff import ADDRESS
 from tools.forms import Json
+from tools.peripherals import ADDRESS
 
 CLINIC_TIME = "CST-8"
 """The zone the machines' clocks are set to (POSIX TZ, needs no zone files): the configuration's default."""
@@ -40,6 +40,8 @@ class Machine:
         ]
         for name, choice in (options or {}).items():
             self._program += ["--set", f"{name}={choice}"]
+        self._port = "pty"
+        """What it tells once it can be found."""
         self._process: asyncio.subprocess.Process | None = None
         self._one_person = asyncio.Lock()
 
@@ -63,7 +65,7 @@ class Machine:
             env={**os.environ, "TZ": CLINIC_TIME},
             start_new_session=True,  # a Ctrl+C at the terminal is for the one who started the machine
         )
-        await self._told("pty")
+        await self._told(self._port)
 
     async def measure(self, values: Mapping[str, str], **fields: str) -> Mapping[str, str]:
         """Let a person use the machine and return what its display then shows, by measure.
@@ -90,7 +92,7 @@ class Machine:
     async def replug(self) -> None:
         """Plug the machine in again; returns when its port is there."""
         self.order({"replug": True})
-        await self._told("pty")
+        await self._told(self._port)
 
     async def unsent(self) -> Mapping[str, str]:
         """Return the next outcome that no host could hear."""
@@ -132,17 +134,18 @@ class Machine:
                 return told[wanted]
             elif "host" in told:
                 continue
-            elif wanted != "pty" or "refused" in told:
+            elif wanted != self._port or "refused" in told:
                 raise UnexpectedReply(f"the simulated {self.driver} says {line.decode().strip()}")
         raise Lost(f"the simulated {self.driver} is gone")
 
 
 class BluetoothCuff(Machine):
-    """A cuff on an emulated air that this box's bluetoothd hears: the process `tools.bluetooth_cuff`."""
+    """A cuff on an emulated air that this box's bluetoothd hears."""
 
     def __init__(self) -> None:
         super().__init__("sig_blood_pressure", Path(f"ble:{ADDRESS}"))
-        self._program = ["tools.bluetooth_cuff"]
+        self._program = ["tools.main", "simulate", self.driver, "--script"]
+        self._port = "port"
 
 
 def _texts(told: object) -> Mapping[str, str]:

@@ -35,6 +35,7 @@ from protocol.transcript import (
     turn_line,
 )
 from tools.air import VirtualController, plugged
+from tools.on_air import Screen
 
 P = Characteristic.Properties
 NEEDED = Characteristic.Permissions.WRITE_REQUIRES_ENCRYPTION
@@ -52,18 +53,6 @@ SHOWN_S = 0.5
 AFTER_S = 1.5
 PERSON_S = 0.2
 """Ours: a person orders something when they have seen what came before."""
-PASSKEY = 135790
-
-
-class Screen(PairingDelegate):
-    """A machine with a screen: it shows the digits that the host must know."""
-
-    def __init__(self) -> None:
-        super().__init__(PairingDelegate.IoCapability.DISPLAY_OUTPUT_ONLY)
-
-    async def generate_passkey(self) -> int:
-        """Return the digits."""
-        return PASSKEY
 
 
 class Recital:

@@ -13,8 +13,7 @@ import click
 from drivers.catalogue import Advertisement, Driver, Gatt
 from gateway.links.replay import driver_settings
 from protocol import transcript
-from tools import simulators
-from tools.bluetooth_cuff import why_not
+from tools import peripherals, simulators
 from tools.forms import Json
 from tools.parameters import DriverName
 from tools.player import MachineClock, Player
@@ -70,12 +69,23 @@ def _machine(driver: Driver) -> Simulator:
     return simulators.simulator(driver.name)
 
 
-def _on_the_air(driver: Driver, recording: Path | None) -> None:
-    """Play *recording* as a Bluetooth machine, once."""
-    if recording is None:
+def _on_the_air(
+    driver: Driver, recording: Path | None, *, interval: float | None, seed: int, clock_offset: float
+) -> None:
+    """Be a Bluetooth machine; with *recording* play that, once."""
+    if recording is None and driver.name not in peripherals.names():
         raise click.UsageError(f"{driver.name} has no simulated machine; --transcript serves a recording")
-    if why := why_not():
+    if why := peripherals.why_not():
         raise click.UsageError(f"no Bluetooth machine can be here: {why}")
+    if recording is not None:
+        _recited_on_the_air(driver, recording)
+        return
+    from tools.air_player import played
+
+    asyncio.run(played(driver.name, _tell, interval=interval, seed=seed, clock_offset=clock_offset))
+
+
+def _recited_on_the_air(driver: Driver, recording: Path) -> None:
     from tools.recital import recited
 
     stated = transcript.parse(recording.read_text(encoding="utf-8"))
@@ -111,7 +121,8 @@ def _tell(told: Json) -> None:
     {"corrupt": true} (one bit of the next result turned over), {"clock": 3600} (the machine's clock is so
     many seconds ahead), {"wait": 2.5} (seconds before the next order).
     Answers: pty, host (opened or left the port), shown, failed, unsent (no host could hear it), violation
-    (what no gateway may do), refused."""
+    (what no gateway may do), refused. A Bluetooth machine tells port, and passkey where it shows one, in
+    place of pty and host; unplugged it is out of range; half breaks the link before the next result."""
 )
 @click.argument("driver", type=DriverName())
 @click.option("--transcript", "recording", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -142,10 +153,14 @@ def simulate(
 ) -> None:
     """Be a device, on a pseudo-terminal; a Bluetooth one on an emulated air that this box's Linux hears.
 
-    That needs root, /dev/vhci, bluetoothd and a recording; it is played once to whoever connects.
+    That needs root, /dev/vhci and bluetoothd, and shows one machine at a time; machines without a simulation
+    play a recording, once, to whoever connects.
     """
     if driver.bluetooth:
-        _on_the_air(driver, recording)
+        if link or pace or pairs:
+            raise click.UsageError("--pty, --pace and --set are for a machine with a cable")
+        every = None if script else interval
+        _on_the_air(driver, recording, interval=every, seed=seed, clock_offset=clock_offset)
         return
     chance = Random(seed)  # noqa: S311 (plausible people, no secret)
     person: Callable[[Random], Values] | None = None

@@ -16,7 +16,7 @@ from typing import Any, Self
 import httpx2
 
 from protocol.errors import GatewayError, LinkError, ProtocolError
-from tools import bluetooth_cuff
+from tools import peripherals
 from tools.fhir_server import FhirServer
 from tools.machines import BluetoothCuff, Machine
 
@@ -82,7 +82,7 @@ class Stage:
 
     async def add_bluetooth(self) -> str:
         """Add a Bluetooth machine where this box can have one; return why it cannot, else nothing."""
-        if why := bluetooth_cuff.why_not():
+        if why := peripherals.why_not():
             return why
         cuff = BluetoothCuff()
         try:
@@ -103,7 +103,7 @@ class Stage:
         path.write_text(
             f'gateway = "{GATEWAY_ID}"\nstate = "{self.home / "state"}"\n\n'
             f'[http]\nhost = "127.0.0.1"\nport = {self.port}\n\n[fhir]\nurl = "{self.fhir_url}"\n\n'
-            f'[bluetooth]\nadapter = "{bluetooth_cuff.ADAPTER}"\n\n{devices}',
+            f'[bluetooth]\nadapter = "{peripherals.ADAPTER}"\n\n{devices}',
             encoding="utf-8",
         )
         return path

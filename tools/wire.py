@@ -24,7 +24,7 @@ from gateway.links.serial import LineSettings
 from protocol.errors import LinkError, RequestRefused
 from protocol.framing import Noise
 from protocol.readings import PERSONAL, Event, Notice, Reading
-from protocol.transcript import Gives, Transcript, parse, render
+from protocol.transcript import Gives, Heard, Transcript, parse, render
 from tools.device_side import serve
 from tools.forms import Json, Piece, in_words, placed
 from tools.lines import Line, line_options, run_for
@@ -199,6 +199,8 @@ def replay(
     """
     transcript = parse(file.read_text(encoding="utf-8", errors="replace"))
     if pty is not None:
+        if any(isinstance(turn, Heard) and turn.source for turn in transcript.turns):
+            raise click.UsageError("a Bluetooth machine is no port: simulate DRIVER --transcript FILE")
         with suppress(KeyboardInterrupt):
             serve(transcript, pty, lambda words: click.echo(words, err=True))
         return

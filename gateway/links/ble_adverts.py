@@ -50,6 +50,9 @@ def why(advert: Advert, driver: Driver) -> str:
             offered = {*advert.services, *advert.service_data}
             reasons = [f"it offers service {service}" for service in services if service in offered]
         case Advertisement(names=names) as device:
+            told = list(values(advert, device))
+            if told and not any(_may_be(value, driver) for value in told):
+                return ""
             reasons = [f"it carries data of {source}" for source in _understood(advert, device, driver)]
         case _:
             return ""

@@ -113,6 +113,9 @@ class BleLink:
             self._inbox.put(Value(bytes(data), characteristic))
 
         await self._call(self._open().start_notify(found, told), f"subscribe {characteristic}")
+        self._look()  # BlueZ says yes where the link has gone meanwhile
+        if self.lost is not None:
+            raise self.lost
         self._subscribed.append(found)
         return True
 

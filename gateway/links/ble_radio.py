@@ -39,6 +39,8 @@ class Radio:
     def __init__(self, central: Central, host: Host, passkeys: Callable[[str], Passkey | None]) -> None:
         """*passkeys* returns for an address how its six digits are learned, None where nobody knows them."""
         self.fault: LinkError | None = None
+        self.quiet = False
+        """Nobody at all was heard for so long that a remedy was tried; a silent room is no fault."""
         self.heard: dict[str, Advert] = {}
         """Who advertised lately, by address."""
         self.told: Callable[[Advert], None] = lambda advert: None
@@ -109,6 +111,7 @@ class Radio:
             await self._take_up(found)
         elif not self._links and (rung := self._ladder.quiet(self._listened - self._heard_at)):
             log.warning("no device is heard at all", extra={"cause": rung.name})
+            self.quiet = True
             await self._climb(rung)
 
     async def _round(self, adapter: str) -> Found | None:
@@ -136,6 +139,7 @@ class Radio:
     def _hear(self, advert: Advert) -> None:
         self._heard_at = self._listening()
         self._ladder.heard()
+        self.quiet = False
         self.heard.pop(advert.address, None)
         self.heard[advert.address] = advert
         if len(self.heard) > KNOWN:

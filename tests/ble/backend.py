@@ -40,12 +40,15 @@ PROPERTIES = {
 
 
 class Scanner(BaseBleakScanner):
-    """Active scanning.  ``device`` (the central) is set by in_process_central()."""
+    """Active scanning.  ``device`` (the central) and ``scans`` are set by in_process_central()."""
 
     device: Device
+    #: the sort of each scan that was asked for
+    scans: list[str]
 
     def __init__(self, detection_callback, service_uuids, scanning_mode, **kwargs):
         super().__init__(detection_callback, service_uuids)
+        self.scans.append(scanning_mode)
         if scanning_mode == "passive":
             raise BleakError("BlueZ has none unless it runs with --experimental")
 
@@ -259,7 +262,8 @@ class Central:
     def __init__(self, device: Device, controller: VirtualController):
         self.device = device
         self.controller = controller
-        self.scanner = type("BumbleScanner", (Scanner,), {"device": device})
+        self.scans: list[str] = []
+        self.scanner = type("BumbleScanner", (Scanner,), {"device": device, "scans": self.scans})
         self.client = type("BumbleClient", (Client,), {"device": device})
 
 

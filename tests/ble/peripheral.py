@@ -23,6 +23,8 @@ from bumble.gatt import (
 )
 from bumble.pairing import PairingConfig, PairingDelegate
 
+from tools.peripherals.glucose import answered
+
 BLOOD_PRESSURE_SERVICE = UUID.from_16_bits(0x1810)
 BLOOD_PRESSURE_MEASUREMENT = UUID.from_16_bits(0x2A35)
 BLOOD_PRESSURE_FEATURE = UUID.from_16_bits(0x2A49)
@@ -148,6 +150,8 @@ class Machine:
         self.before_record = None
         #: Seconds between two stored records: about one connection interval
         self.record_interval = 0.03
+        #: Whether it advertises while nobody is connected
+        self.awake = False
         self.connection: Connection | None = None
         self.connections = 0
         self.encrypted_on_connect: list[bool] = []
@@ -246,14 +250,19 @@ class Machine:
                 ]
             )
         )
-        await self.device.start_advertising(auto_restart=True)
+        self.awake = True
+        await self.device.start_advertising()
+
+    async def hide(self) -> None:
+        """Stop advertising; whoever is connected stays so."""
+        self.awake = False
+        await self.device.stop_advertising()
 
     async def sleep(self) -> None:
         """Stop advertising and let go of whoever is connected, as a machine does that has told all."""
-        await self.device.stop_advertising()
+        await self.hide()
         for connection in list(self.device.connections.values()):
             await connection.disconnect()
-        await self.device.stop_advertising()  # begun anew by the end of a connection
 
     async def forget_bonds(self) -> None:
         """What a battery change or a factory reset does to many meters."""
@@ -263,6 +272,12 @@ class Machine:
         self.connection = connection
         self.connections += 1
         connection.on("pairing", self._on_pairing)
+        connection.on("disconnection", self._on_disconnection)
+
+    def _on_disconnection(self, reason: int) -> None:
+        # Not by Bumble's auto_restart, which goes on after the machine was put to sleep.
+        if self.awake:
+            self._waking = asyncio.ensure_future(self.device.start_advertising())
 
     def _on_pairing(self, keys) -> None:
         self.pairings += 1
@@ -274,45 +289,17 @@ class Machine:
     async def send_weight(self, raw: bytes) -> None:
         await self.device.indicate_subscribers(self.weight_measurement, raw)
 
-    # Record Access Control Point: op codes 1 (report records), 4 (report number), 5 (number response),
-    # 6 (response); operators 1 (all), 3 (from a sequence number), 4 (between two), 5 (first), 6 (last).
     def _on_racp(self, connection: Connection, request: bytes) -> None:
         # Answer the write first; the transfer goes on afterwards.
         connection.cancel_on_disconnection(self._racp_job(connection, bytes(request)))
 
     async def _racp_job(self, connection: Connection, request: bytes) -> None:
-        op, operator, operand = request[0], request[1], request[2:]
         self.asked.append(request)
-        chosen = self._chosen(operator, operand)
-        code = 1 if chosen else 3 if chosen is None else 6  # success, operator invalid, no records found
-        if op == 4 and chosen is not None:
-            reply = bytes([5, 0]) + struct.pack("<H", len(chosen))
-        else:
-            code = 2 if op != 1 else code  # op code not supported
-            for number in chosen if chosen and code == 1 else []:
-                await asyncio.sleep(self.record_interval)
-                if self.before_record is not None:
-                    await self.before_record(number)
-                self.sent += 1
-                await self.device.notify_subscriber(
-                    connection, self.glucose_measurement, self.records[number]
-                )
-            reply = bytes([6, 0, op, code])
+        found, reply = answered(request, sorted(self.records))
+        for number in found:
+            await asyncio.sleep(self.record_interval)
+            if self.before_record is not None:
+                await self.before_record(number)
+            self.sent += 1
+            await self.device.notify_subscriber(connection, self.glucose_measurement, self.records[number])
         await self.device.indicate_subscriber(connection, self.racp, reply)
-
-    def _chosen(self, operator: int, operand: bytes) -> list[int] | None:
-        """Return the sequence numbers that a request means; None for one that is not known."""
-        numbers = sorted(self.records)
-        bounds = struct.unpack(f"<{len(operand) // 2}H", operand[1:]) if operand[:1] == b"\x01" else ()
-        match operator, bounds:
-            case 1, ():
-                return numbers
-            case 3, (first,):
-                return [number for number in numbers if number >= first]
-            case 4, (first, last):
-                return [number for number in numbers if first <= number <= last]
-            case 5, ():
-                return numbers[:1]
-            case 6, ():
-                return numbers[-1:]
-        return None

@@ -76,6 +76,15 @@ def test_a_scale_that_only_advertises_is_known_by_data_it_understands():
     assert why(replace(HERE, maker_data={0x157: b"x", 0x4C: WEIGHED}), scale) == ""
 
 
+def test_a_scale_s_name_alone_does_not_make_it_one():
+    okok = every()["okok_scale"]
+    named = replace(HERE, name="ADV-12")
+    weighed = bytes(6) + b"\x05\x00\x18\x5b\x00\x00\x66" + bytes(6)
+    assert why(named, okok) == "its name begins with ADV", "it sleeps"
+    assert why(replace(named, maker_data={0x20CA: weighed}), okok)
+    assert why(replace(named, maker_data={0x4C: b"\x02\x15"}), okok) == ""
+
+
 def test_an_encrypted_scale_is_known_before_its_key_is():
     advert = replace(HERE, service_data={"FE95": S400})
     assert why(advert, XIAOMI) == "it carries data of service FE95"

@@ -23,7 +23,8 @@ from protocol.readings import Event, Kind, Reading
 from protocol.transcript import Gives, Silence, Transcript, reading_line
 from tests.play import TRANSCRIPTS, driver_of, play, read, settings_of
 from tools.air import VirtualController
-from tools.recital import PASSKEY, Recital
+from tools.peripherals import PASSKEY
+from tools.recital import Recital
 
 BLUETOOTH = [path for path in TRANSCRIPTS if driver_of(path).bluetooth]
 ENDING_S = 1.0

@@ -216,6 +216,21 @@ async def test_a_dead_connection_is_noticed_though_nobody_tells():
 
 
 @leaping
+async def test_a_subscription_over_a_link_that_is_gone_is_none_though_bluez_says_yes():
+    async with lab() as here:
+        machine = await here.awake()
+        link = await here.radio.connect(machine.address, BP)
+
+        async def yes(*_: object) -> None:
+            link._client._backend._peer = None
+
+        link._client.start_notify = yes
+        with pytest.raises(Lost) as lost:
+            await link.subscribe("2A35")
+        assert lost.value.code == "ble.lost"
+
+
+@leaping
 async def test_a_link_on_which_nothing_happens_is_given_up_in_the_end():
     async with lab() as here:
         machine = await here.awake()

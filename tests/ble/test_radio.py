@@ -9,6 +9,7 @@ from lab import BP, GLUCOSE, NOON, Lab, lab, leaping, now, passed
 from peripheral import Machine, blood_pressure
 
 from drivers.catalogue import Advertisement
+from gateway.bringing import Bringing
 from gateway.links.ble_inbox import ADVERTS, AGAIN_S
 from gateway.links.ble_ladder import ATTEMPTS, QUIET, REST_S, WELL_S, WITHIN_S
 from gateway.links.ble_radio import KNOWN, LINKS, ROUND_S
@@ -35,7 +36,7 @@ async def test_a_machine_is_waited_for_as_long_as_it_sleeps_and_caught_in_a_shor
         assert not waiting.done()
         await machine.start()
         await passed(1.0)
-        await machine.device.stop_advertising()
+        await machine.hide()
         link = await waiting
         assert await link.subscribe("2A35")
 
@@ -83,7 +84,7 @@ async def test_a_machine_held_for_long_hides_no_other():
         waiting = asyncio.create_task(here.radio.connect(meter.address, GLUCOSE))
         await meter.start()
         await passed(2)
-        await meter.device.stop_advertising()
+        await meter.hide()
         assert await (await waiting).subscribe("2A18")
 
 
@@ -106,7 +107,7 @@ async def test_a_machine_that_slept_again_is_looked_for_afresh():
         connect = here.central.connect
 
         async def asleep(found):
-            await machine.device.stop_advertising()
+            await machine.hide()
             return await connect(found)
 
         here.central.connect = asleep
@@ -170,7 +171,7 @@ async def test_a_machine_that_has_said_all_is_left_alone_unless_it_slept_in_betw
         first, second = await conversation(), await conversation()
         assert second - first >= REST_S
         await passed(1)  # it advertises anew once it has heard of the end
-        await machine.device.stop_advertising()
+        await machine.hide()
         await passed(15)
         await machine.advertise()
         woken = now()
@@ -367,17 +368,31 @@ async def test_a_bluetooth_service_that_dies_takes_every_link_with_it():
 
 
 @leaping
+async def test_scans_are_active():
+    """BlueZ refuses passive ones, unless it runs with --experimental."""
+    async with lab() as here:
+        await passed(2 * ROUND_S)
+        assert len(here.emulated.scans) > 1
+        assert set(here.emulated.scans) == {"active"}
+
+
+@leaping
 async def test_silence_is_met_twice_and_then_believed():
     """A village at night: nobody advertises, and nothing is wrong."""
     async with lab() as here:
+        page = Bringing(lambda: here.radio, lambda: None)
+        page.own = here.radio
+        assert page.fault is None
         await passed(2 * QUIET[0][0])
         assert here.host.did == ["power cycle"]
+        assert page.fault == "radio.quiet", "and then it is said"
         await passed(10 * QUIET[1][0])
         assert here.host.did == ["power cycle", "restart"]
         assert here.radio.fault is None
         machine = await here.awake()
         await passed(60)
-        await machine.device.stop_advertising()
+        assert page.fault is None
+        await machine.hide()
         await passed(2 * QUIET[0][0])
         assert here.host.did == ["power cycle", "restart", "power cycle"]
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from lab import BP, lab, leaping
 from peripheral import Machine, blood_pressure
 
@@ -17,6 +18,7 @@ from protocol.errors import LinkError, Lost, Unavailable
 from protocol.framing import Noise
 from protocol.readings import Event, Reading
 from protocol.transcript import Gives, Heard, Transcript, parse, render
+from tools.wire import replay
 
 CUFF = catalogue.every()["sig_blood_pressure"]
 RESULT = blood_pressure(128, 82, 97, 71, (2026, 11, 21, 12, 0, 0))
@@ -101,6 +103,13 @@ async def test_a_line_has_no_characteristics():
         assert refused.value.code == "link.settings"
     with pytest.raises(LinkError):
         await recorder.write_value("2A35", b"\1", response=True)
+
+
+def test_a_recording_of_the_air_is_no_pseudo_terminal_s(tmp_path: Path):
+    path = Path(__file__).parents[1] / "transcripts" / "sig_blood_pressure-live.txt"
+    ran = CliRunner().invoke(replay, [str(path), "--pty", str(tmp_path / "port")])
+    assert (ran.exit_code, "simulate DRIVER --transcript" in ran.output) == (2, True)
+    assert CliRunner().invoke(replay, [str(path)]).exit_code == 0
 
 
 async def talked_with(link: Replay, orders: asyncio.Queue, key: str) -> Recorder:

@@ -71,7 +71,7 @@ async def test_a_connection_that_breaks_before_a_word_is_a_fault_until_it_is_awa
 
     await machine.start()
     await until(lambda: any(code.startswith("ble.") for code in room.told()))
-    await machine.device.stop_advertising()
+    await machine.hide()
     await until(lambda: (room.station.state.condition, room.station.state.code) == ("waiting", None))
 
 
@@ -92,6 +92,6 @@ async def test_a_machine_that_refuses_to_pair_says_so_while_it_is_awaited(room: 
             attribute.permissions |= attribute.permissions.WRITE_REQUIRES_ENCRYPTION
     await room.machine.start()
     await until(lambda: room.station.state.code == "pairing.needed")
-    await room.machine.device.stop_advertising()
+    await room.machine.hide()
     await until(lambda: room.station.state.condition == "waiting")
     assert room.station.state.code == "pairing.needed", "a person has to do something"

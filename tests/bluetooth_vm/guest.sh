@@ -15,7 +15,13 @@ mount -t tmpfs tmpfs /var/lib/bluetooth
 /bin/busybox ip link set lo up
 hostname vm
 mkdir -p /run/dbus /run/lock
-dbus-daemon --system --fork --nopidfile
+cat >/run/start-dbus <<'SCRIPT'
+#!/bin/bash
+# Start (or restart) the system bus; its process number is in /run/dbus.pid.
+dbus-daemon --system --fork --nopidfile --print-pid=3 3>/run/dbus.pid
+SCRIPT
+chmod +x /run/start-dbus
+/run/start-dbus
 
 # bluetoothd: this machine's, or the other release's in its own root, which then
 # shares the bus socket, the device files and the bond store with the guest.

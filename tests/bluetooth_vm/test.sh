@@ -3,6 +3,7 @@
 #     test.sh          the quick choice, on this machine's own Debian (part of `make test`)
 #     test.sh full     everything, on Debian 12 and 13, with the crash of Debian 12's kernel, then machines
 #                      on USB without a port and a day of 60 exams on Debian 13 (`make test-bluetooth`)
+#     test.sh PART     a part of it alone: bookworm, trixie, crash, usb or soak
 # Needs a PC processor, apt and root (the other release: debootstrap). Where that is not there it says so: the
 # quick choice is left out then, `full` fails. A failed run is repeated once: an emulated processor on a busy
 # machine is slow beyond every patience. Logs: .run/bluetooth-vm/out-*.
@@ -47,8 +48,14 @@ crashes() {
 [ "$(uname -m)" = x86_64 ] || cannot "the virtual machine is a PC; this is $(uname -m)"
 mkdir -p "$logs"
 own=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-suites=("$own")
-[ "$mode" = quick ] || suites=(bookworm trixie)
+case $mode in
+    quick) suites=("$own") ;;
+    full) suites=(bookworm trixie) ;;
+    bookworm | trixie) suites=("$mode") ;;
+    crash) suites=(bookworm) ;;
+    usb | soak) suites=(trixie) ;;
+    *) echo "quick, full, bookworm, trixie, crash, usb or soak; not $mode" >&2; exit 2 ;;
+esac
 for suite in "${suites[@]}"; do
     cache=${BLUETOOTH_CACHE:-$logs}
     other=$suite; [ "$suite" != "$own" ] || other=
@@ -56,15 +63,27 @@ for suite in "${suites[@]}"; do
         cannot "$(tail -1 "$logs/prepare.log") (see $logs/prepare.log)"
 done
 
-if [ "$mode" = quick ]; then
-    tested "$own" quick "${pytest[@]}" $here/test_bluez.py -k quick
-    exit
-fi
+usb() {
+    tested trixie usb "${pytest[@]}" $here/test_hidraw.py $here/test_usb.py
+}
+
+soaked() {
+    tested trixie soak "${pytest[@]}" -s $here/test_soak.py
+    echo "== a day of exams:"
+    cat "$logs/out-trixie-soak/soak.json"
+}
+
+case $mode in
+    quick) tested "$own" quick "${pytest[@]}" $here/test_bluez.py -k quick; exit ;;
+    crash) crashes; exit ;;
+    usb) usb; exit ;;
+    soak) soaked; exit ;;
+esac
 for suite in "${suites[@]}"; do
     tested "$suite" all "${pytest[@]}" $here/test_bluez.py $here/test_machines.py
 done
-crashes
-tested trixie usb "${pytest[@]}" $here/test_hidraw.py $here/test_usb.py
-tested trixie soak "${pytest[@]}" -s $here/test_soak.py
-echo "== a day of exams:"
-cat "$logs/out-trixie-soak/soak.json"
+if [ "$mode" = full ]; then
+    crashes
+    usb
+    soaked
+fi

@@ -6,7 +6,17 @@ import signal
 from dataclasses import replace
 
 import pytest
-from box import KERNEL, Box, becomes, box, kill_bluetoothd, start_bluetoothd
+from box import (
+    KERNEL,
+    SECOND,
+    Box,
+    becomes,
+    block,
+    box,
+    kill_bluetoothd,
+    restart_dbus,
+    start_bluetoothd,
+)
 from bumble.core import AdvertisingData
 from bumble.pairing import PairingConfig, PairingDelegate
 from dbus_fast import Variant
@@ -192,7 +202,7 @@ async def test_an_absent_machine_and_a_fresh_scan():
         connect = here.radio._connector._central.connect
 
         async def asleep(found):
-            await machine.device.stop_advertising()
+            await machine.hide()
             return await connect(found)
 
         here.radio._connector._central.connect = asleep
@@ -242,6 +252,63 @@ async def test_an_adapter_that_is_pulled_out_and_plugged_in_again():
                 await asyncio.wait_for(link.read(), 30)
             await link.close()
             machine.controller.lose_link()
+
+
+async def test_of_two_adapters_the_named_one_is_used():
+    async with box(wanted=SECOND) as here:
+        machine = await here.awake()
+        await becomes(lambda: here.radio.fault is not None)
+        assert here.radio.fault.code == "radio.none"
+        async with here.plugged(SECOND):
+            with pytest.raises(LinkError) as told:
+                await here.bluez.adapter()
+            assert told.value.code == "radio.several", "without a name none is guessed"
+            await works(here, machine)
+            assert machine.connection.peer_address.to_string(False) == SECOND
+
+
+async def test_bluetooth_that_is_blocked_and_let_go_again():
+    async with box() as here:
+        machine = await here.awake()
+        await works(here, machine)
+        block(blocked=True)
+        try:
+            await becomes(lambda: here.radio.fault is not None)
+            assert here.radio.fault.code == "radio.blocked"
+        finally:
+            block(blocked=False)
+        await works(here, machine)
+
+
+async def test_a_d_bus_that_is_restarted_under_a_link():
+    async with box() as here:
+        machine = await here.awake()
+        link = await here.radio.connect(machine.address, BP)
+        await link.subscribe("2A35")
+        await restart_dbus()
+        with pytest.raises(LinkError):
+            await asyncio.wait_for(link.read(), 60)
+        await link.close()
+        machine.controller.lose_link()
+        await works(here, machine)
+
+
+async def test_the_services_of_a_bonded_machine_are_asked_for_once():
+    async with box() as here:
+        machine = await here.awake(secure="encrypted")
+        server, asked = machine.device.gatt_server, []
+        answer = server.on_att_read_by_group_type_request
+
+        def counted(*request):
+            asked.append(request)
+            return answer(*request)
+
+        server.on_att_read_by_group_type_request = counted
+        await works(here, machine, BONDED)
+        first = len(asked)
+        await works(here, machine, BONDED)
+        assert first > 0
+        assert len(asked) == first
 
 
 async def test_a_power_cycle_by_us_does_not_end_the_listening():

@@ -1,6 +1,7 @@
 """Machines with the real drivers, stations and journal on the real stack (`tests/ble/air_scenarios.py`)."""
 
 import asyncio
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,17 +14,18 @@ from room import Room, here_and_now, result, room, until
 
 from drivers.catalogue import Gatt
 from gateway.config import Config, DeviceConfig, Loaded
+from gateway.links import GattLink
 from gateway.links.ble import Central
 from gateway.links.ble_bluez import Bluez
 from gateway.links.ble_radio import Radio
 from protocol.errors import LinkError, ProtocolError
 from protocol.transcript import Gives
 from tests.play import TRANSCRIPTS, driver_of, read
-from tools.bluetooth_cuff import ADDRESS, why_not
 from tools.checks import bluetooth
 from tools.checks.report import Box
 from tools.machines import BluetoothCuff
 from tools.people import Vitals
+from tools.peripherals import ADDRESS, why_not
 from tools.recital import recited
 
 BP = Gatt(("2A35",), default="2A35", services=("1810",))
@@ -90,7 +92,7 @@ async def _six_windows(machine: Machine, made: Room) -> None:
     for window in range(6):
         await machine.advertise()
         await asyncio.sleep(5)
-        await machine.device.stop_advertising()
+        await machine.hide()
         await asyncio.sleep(8 + window)
     await until(lambda: len(made.measured()) == told, scenarios.PATIENCE_S)
     values = [one.values["systolic"].value for one in made.measured()]
@@ -110,9 +112,15 @@ async def test_a_subscription_that_can_never_be_made_ends():
         machine.device.pairing_config_factory = lambda connection: PairingConfig(delegate=Owned())
         link = await here.radio.connect(machine.address, BP)
         with pytest.raises((LinkError, ProtocolError)) as ended:
-            await link.subscribe("2A35")
+            await listened_to(link)
         assert ended.value.code in {"pairing.needed", "ble.no_time", "ble.lost", "ble.refused"}
         await link.close()
+
+
+async def listened_to(link: GattLink) -> None:
+    await link.subscribe("2A35")
+    print("BlueZ said yes")  # which it does where the link has gone
+    await link.read()
 
 
 async def test_doctor_says_whether_this_kernel_is_safe(tmp_path: Path):
@@ -155,3 +163,21 @@ async def test_a_recording_is_a_machine_on_this_box(tmp_path: Path):
         await until(lambda: len(made.measured()) == len(given), scenarios.PATIENCE_S)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_machine_of_this_box_is_recorded_and_the_recording_plays_back(tmp_path: Path):
+    """What `record` and `replay` do for a Bluetooth machine."""
+    path = tmp_path / "sig_blood_pressure-here.txt"
+    async with BluetoothCuff() as cuff:
+        recording = await program("record", str(cuff.link), "--driver", cuff.driver, "--output", str(path))
+        shown = await cuff.measure(Vitals(1).blood_pressure())
+        await recording.communicate()
+    assert path.exists()
+    assert f"systolic {shown['systolic']} mm[Hg]" in path.read_text(encoding="utf-8")
+    replayed = await program("replay", str(path))
+    await replayed.communicate()
+    assert replayed.returncode == 0
+
+
+async def program(*words: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(sys.executable, "-m", "tools.main", *words)
