@@ -347,8 +347,9 @@ async def run(config: Config, announce: Callable[[str], None] = lambda url: None
         async with gateway.hotplug, asyncio.TaskGroup() as group:
             running = [group.create_task(one, name=name) for name, one in gateway.inside()]
             group.create_task(gateway.names.begin(), name="names")
-            group.create_task(gateway.soundness.run(), name="soundness")
-            group.create_task(gateway.audit.begin(config, version("checkup-gateway")), name="audit begin")
+            running.append(group.create_task(gateway.soundness.run(), name="soundness"))
+            before = gateway.audit.begin(config, version("checkup-gateway"))
+            running.append(group.create_task(before, name="audit begin"))
             answering = control.serve(gateway.names, gateway.audit, config.state)
             running.append(group.create_task(answering, name="control"))
             outside = await asyncio.to_thread(import_module, "gateway.outside")

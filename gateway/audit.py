@@ -22,6 +22,7 @@ import msgspec
 from gateway import configured, pending
 from gateway.config import Config
 from protocol.errors import StoreError
+from store import cursors
 from store.audit import ITSELF, Entry, Wanted
 from store.facts import Audited, Fact, Instant
 from store.journal import Journal, Transaction
@@ -95,6 +96,8 @@ class Audit:
         self._on_the_way = 0
         self._waiting: list[Audited] = []
         self._missed = 0
+        self._behind = False
+        """Whether what was done before this run could not be written down yet."""
 
     def read(
         self, caller: Caller, subject: str, resident: str | None, what: str = "read", **detail: str
@@ -198,7 +201,7 @@ class Audit:
 
     def fault(self) -> str | None:
         """Return, as a code, why what is read now is not written down at once."""
-        return "audit.waiting" if self._waiting or self._missed else None
+        return "audit.waiting" if self._waiting or self._missed or self._behind else None
 
     async def noted(self, entry: Audited) -> int:
         """Write *entry* and return its place once it is on disk. Raises StoreError."""
@@ -230,16 +233,32 @@ class Audit:
         del self._waiting[: len(entries)]
         self._missed -= missed
 
-    async def begin(self, config: Config, release: str) -> None:
-        """Write down what commands did while the service stood still, and which settings changed since."""
+    async def begin(self, config: Config, release: str, every_s: float = RETRY_S) -> None:
+        """Write down what commands did while the service stood still, and which settings changed since.
+
+        Where that fails it is tried again until it is done; `fault` says so meanwhile.
+        """
+        while True:
+            if await self._caught_up(config, release):
+                return
+            await asyncio.sleep(every_s)
+
+    async def _caught_up(self, config: Config, release: str) -> bool:
         try:
             await self._take_over(config.state)
             last, _, _ = await self._latest("configured", 1)
-            changed = configured.entry(config, release, next(iter(last), None))
-            if changed is not None:
-                self.note(changed)
         except (StoreError, OSError) as failed:
-            log.error("not written down what was done before", extra={"cause": str(failed)})
+            if not self._behind:
+                log.error("not written down yet what was done before", extra={"cause": str(failed)})
+            self._behind = True
+            return False
+        changed = configured.entry(config, release, next(iter(last), None))
+        if changed is not None:
+            self.note(changed)
+        if self._behind:
+            log.warning("written down what was done before")
+        self._behind = False
+        return True
 
     async def _take_over(self, state: Path) -> None:
         with pending.taken(state) as found:
@@ -263,9 +282,9 @@ def _appended(entries: Iterable[Audited]) -> Callable[[Transaction], None]:
     return command
 
 
-def _place(cursor: str) -> tuple[int, str]:
-    """Return what cursors are in order of: they end in a number."""
-    return (0, "") if cursor == START else (len(cursor), cursor)
+def _place(cursor: str) -> int:
+    """Return what cursors are in order of."""
+    return 0 if cursor == START else cursors.read(cursor, cursors.MEASUREMENTS).seq
 
 
 def documents(queries: Queries, entries: Iterable[Entry], *, names: bool) -> list[dict[str, Any]]:

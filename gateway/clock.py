@@ -20,7 +20,7 @@ TOGETHER_NS = 1_000_000
 """Both clocks are read within this, or once more: else a pause between them would look like a step."""
 TRIES = 5
 
-_LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC = ctypes.PyDLL(None, use_errno=True)  # what is called never waits: other threads need not be let in
 _STA_UNSYNC = 0x0040
 _TIME_ERROR = 5
 

@@ -143,14 +143,13 @@ def confirmed_by(measurement: Measurement) -> str | None:
 
 def _decision(tx: Transaction, reading: Reading, contact: Contact) -> Decision:
     exams = [OpenExam(exam.id, exam.resident, exam.opened, exam.opened_seq) for exam in tx.open_exams()]
-    latest = tx.latest_exam()
     return binding.decide(
         BindingCase(
             stored=reading.stored,
             began=contact.began,
             open_exams=exams,
             pointed=tx.pointed(contact.device),
-            latest_order=latest.opened_seq if latest else 0,
+            latest_order=tx.latest_order(),
         )
     )
 

@@ -71,7 +71,13 @@ class Space(Room):
         return [self._fault] if self._fault else [IN_USE] if self._held < self._whole else []
 
     def must_have_room(self) -> None:
-        """Raise RequestRefused `exam.no_room` where what is left is for those who sit at the machines."""
+        """Refuse a new exam where what it would measure may not be stored.
+
+        Raises StoreError with the code of what keeps the journal from being written, RequestRefused
+        `exam.no_room` where the room that is left is for those who sit at the machines.
+        """
+        if self._fault is not None:
+            raise StoreError("no exam is opened", code=self._fault)
         if self.faults():
             raise RequestRefused(self.faults()[0], code="exam.no_room")
 

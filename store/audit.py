@@ -5,13 +5,13 @@ the chained fact. What a machine or a rule did by itself is no entry.
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
 
-from store import rows
+from store import cursors, rows
 from store.facts import (
     AnyBody,
     Audited,
@@ -34,11 +34,10 @@ from store.facts import (
 )
 from store.history import ORDERED, PASSPORT
 
-CURSOR = "a1-"
 ITSELF = "service"
 """Who did what nobody signed for."""
 RULE = "rule:"
-LATEST = "9" * 18
+LATEST = 10**18 - 1
 FOUND = "SELECT seq FROM audits"
 
 
@@ -80,7 +79,8 @@ class Told(NamedTuple):
 
 def told(body: AnyBody) -> Told | None:
     """Return what a fact says somebody did; None where it is no person's or program's doing."""
-    return _of_visit(body) or _of_measurement(body) or _of_journal(body)
+    tell = _TELLS.get(type(body))
+    return tell(body) if tell is not None else None
 
 
 def _of_visit(body: AnyBody) -> Told | None:
@@ -138,6 +138,14 @@ def _of_journal(body: AnyBody) -> Told | None:
             return None
 
 
+_TELLS: dict[type[AnyBody], Callable[[AnyBody], Told | None]] = {
+    **dict.fromkeys((ExamOpened, ExamClosed, ItemSkipped, DevicePointed, DeviceEvent), _of_visit),
+    **dict.fromkeys((ManualEntry, Bound, Corrected, Voided, Resent), _of_measurement),
+    **dict.fromkeys((Audited, ResidentErased, KeyChanged, Pruned, Recovered), _of_journal),
+}
+"""What has no entry here is nobody's doing."""
+
+
 def note(connection: sqlite3.Connection, fact: Fact) -> None:
     """Write the row by which *fact* is found, if it tells what somebody did."""
     row = _row(connection, fact)
@@ -160,15 +168,14 @@ def _resident(connection: sqlite3.Connection, seq: int, said: Told) -> str | Non
     """Return whom it was about: as the fact says, else as it stood just before the fact."""
     if said.resident is not None:
         return said.resident
-    row: tuple[str | None] | None = None
     if said.exam is not None:
-        row = connection.execute("SELECT resident FROM exams WHERE id = ?", (said.exam,)).fetchone()
-    elif said.measurement is not None:
-        row = connection.execute(
-            """SELECT resident FROM versions WHERE measurement = ? AND seq < ?
-               ORDER BY version DESC LIMIT 1""",
-            (said.measurement, seq),
-        ).fetchone()
+        return rows.whose_exam(connection, said.exam)
+    if said.measurement is None:
+        return None
+    row: tuple[str | None] | None = connection.execute(
+        "SELECT resident FROM versions WHERE measurement = ? AND seq < ? ORDER BY version DESC LIMIT 1",
+        (said.measurement, seq),
+    ).fetchone()
     return row[0] if row else None
 
 
@@ -179,20 +186,22 @@ def page(
 
     Raises RequestRefused `request.cursor`.
     """
-    start = rows.position(after, CURSOR)
+    start = cursors.begun(connection, after, cursors.ENTRIES)
     found = _found(connection, wanted, "seq > ?", start, f"ASC LIMIT {limit + 1}")
     shown, more = found[:limit], len(found) > limit
-    return _entries(connection, shown), f"{CURSOR}{shown[-1] if shown else start}", more
+    reached = cursors.written(connection, shown[-1] if shown else start, cursors.ENTRIES)
+    return _entries(connection, shown), reached, more
 
 
 def latest(
     connection: sqlite3.Connection, wanted: Wanted, before: str | None, limit: int
 ) -> tuple[list[Entry], str, bool]:
     """Return the entries before a cursor, newest first, as `page` does."""
-    start = rows.position(before or f"{CURSOR}{LATEST}", CURSOR)
+    start = cursors.read(before, cursors.ENTRIES).seq if before else LATEST
     found = _found(connection, wanted, "seq < ?", start, f"DESC LIMIT {limit + 1}")
     shown, more = found[:limit], len(found) > limit
-    return _entries(connection, shown), f"{CURSOR}{shown[-1] if shown else start}", more
+    reached = cursors.written(connection, shown[-1] if shown else start, cursors.ENTRIES)
+    return _entries(connection, shown), reached, more
 
 
 def _found(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from store import rows
-from store.facts import ClockSet, Instant
+from store.facts import Instant
 from store.rows import decode_instant
 
 encode = msgspec.json.Encoder().encode
@@ -43,15 +43,19 @@ class Turn(NamedTuple):
 
 def ran_on(before: Instant, at: Instant) -> Instant:
     """Return what the clock of *before* would show at the moment *at* of the same boot."""
-    elapsed = timedelta(microseconds=(at.boottime_ns - before.boottime_ns) // 1000)
-    return Instant(before.utc + elapsed, at.boottime_ns, at.boot_id, before.synchronised)
+    return Instant(before.utc + _between(before, at), at.boottime_ns, at.boot_id, before.synchronised)
+
+
+def _between(first: Instant, second: Instant) -> timedelta:
+    """Return what passed between two instants of a boot."""
+    return timedelta(microseconds=(second.boottime_ns - first.boottime_ns) // 1000)
 
 
 def was_set(before: Instant, after: Instant) -> bool:
     """Return whether between two instants of a boot the clock was set, or synchronisation came or went."""
     if before.boot_id != after.boot_id:
         return False
-    stepped = abs(after.utc - ran_on(before, after).utc) > STEP
+    stepped = abs(after.utc - before.utc - _between(before, after)) > STEP
     return stepped or before.synchronised != after.synchronised
 
 
@@ -94,10 +98,12 @@ def rebuild(connection: sqlite3.Connection) -> None:
     """Make these tables anew from the facts and versions there are."""
     for statement in ("DELETE FROM turns", "DELETE FROM unsure", "DELETE FROM timed"):
         connection.execute(statement)
-    before, now = None, Course(connection)
+    before = begun = None
     for seq, stamp in connection.execute("SELECT seq, at FROM facts ORDER BY seq").fetchall():
         at = decode_instant(stamp)
-        now.wrote(seq, before, at)
+        if turns(begun, at):
+            note(connection, seq, before, at)
+            begun = at
         before = at
     for (key,) in connection.execute("SELECT id FROM measurements ORDER BY received_seq").fetchall():
         found = rows.measurement(connection, key)
@@ -108,35 +114,6 @@ def rebuild(connection: sqlite3.Connection) -> None:
 def _turn(row: tuple[int, bytes | None, bytes]) -> Turn:
     seq, before, at = row
     return Turn(seq, decode_instant(before) if before else None, decode_instant(at))
-
-
-class Course:
-    """The course our clock is on, for one command that writes facts; looked up once."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._began: Instant | None = None
-
-    def forget(self) -> None:
-        """Look it up anew: what was written last was undone."""
-        self._began = None
-
-    def turned(self, last: Instant | None, at: Instant) -> ClockSet | None:
-        """Return the fact to be written before one at *at* where our clock was set since *last*."""
-        if last is None or last.boot_id != at.boot_id or not turns(self._now(), at):
-            return None
-        return ClockSet(before=ran_on(last, at), after=at)
-
-    def wrote(self, seq: int, last: Instant | None, at: Instant) -> None:
-        """Keep that the fact *seq* was written at *at*, after one at *last*."""
-        if turns(self._now(), at):
-            note(self._connection, seq, last, at)
-            self._began = at
-
-    def _now(self) -> Instant | None:
-        if self._began is None:
-            self._began = course(self._connection)
-        return self._began
 
 
 class ClockRows:

@@ -4,15 +4,15 @@ The mirror is a file of SQLite's own without a name, gone when it is closed; it 
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
 from store import deliveries, migrations, rows
 from store.chain import Problem
-from store.facts import Measurement
+from store.facts import Instant, Measurement
 from store.proof import Proof, Step
-from store.replay import TOLD, Replay, tell
+from store.replay import TOLD, Replay, origins, tell
 
 Row = tuple[object, ...]
 
@@ -40,7 +40,7 @@ TABLES = (
     Table("audits", "seq, at, who, what, subject, resident", 1, 0),
     Table("turns", "seq, before, at, tells", 1, 0),
 )
-_SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name"
+_SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
 _FINDING = "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
 STEPS = "_sqlite_migrations"
 
@@ -87,6 +87,8 @@ class Mirror:
             self.connection.execute(f"DROP INDEX {name}")
         self.connection.execute("BEGIN")
         self._replay = Replay(self.connection, self._before, _digest)
+        self._untold = False
+        """Whether facts without a body were met of which no version tells either."""
 
     def close(self) -> None:
         """Let the mirror go."""
@@ -94,11 +96,13 @@ class Mirror:
 
     def take(self, steps: Sequence[Step]) -> Iterator[Problem]:
         """Take the facts of one command. Raises Orphan; yields what cannot be."""
-        whole = True
+        whole = all(step.fact is not None for step in steps)
+        made = {} if whole else origins(self._kept(steps[0].link.seq, steps[-1].link.seq))
         for step in steps:
-            self._replay.clock(step.link.seq, rows.decode_instant(step.link.at))
+            at = rows.decode_instant(step.link.at)
+            self._replay.clock(step.link.seq, at)
             if step.fact is None:
-                whole = False
+                self._let_go(step.link.seq, at, made)
                 continue
             try:
                 self._replay.row(step.fact)
@@ -112,6 +116,20 @@ class Mirror:
             whole = False
         if not whole:
             self._believe(steps[0].link.seq, steps[-1].link.seq)
+
+    def _let_go(self, seq: int, at: Instant, made: Mapping[int, Measurement]) -> None:
+        if seq in made:
+            self._replay.let_go(seq, at, made[seq])
+        else:
+            self._untold = True
+
+    def _kept(self, first: int, last: int) -> Iterator[Measurement]:
+        """Yield the versions of a command that are there."""
+        for document, resident in self._stored.execute(
+            "SELECT document, resident FROM versions WHERE seq BETWEEN ? AND ? ORDER BY seq", (first, last)
+        ):
+            if document:
+                yield rows.restored(document, resident)
 
     def _before(self, key: str, seq: int) -> Measurement | None:
         row: tuple[bytes, str | None] | None = self._stored.execute(
@@ -163,8 +181,9 @@ class Mirror:
     def _wrong(self, table: Table, there: Row | None, made: Row | None, seen: Proof) -> str | None:
         """Say what is wrong; None where it rests on facts whose bodies were let go."""
         if there is None:
-            return None if made is not None and _was_counted_elsewhere(table, made, seen) else "is missing"
-        if seen.bare.found and self._rests_on_bare(table, there, made, seen):
+            elsewhere = self._untold and made is not None and _was_counted_elsewhere(table, made, seen)
+            return None if elsewhere else "is missing"
+        if self._untold and self._rests_on_bare(table, there, made, seen):
             return None
         return "is not what the facts say" if made is not None else "no fact says so"
 

@@ -8,10 +8,12 @@ what the kernel answers to that is the cause.
 import errno
 import os
 import sqlite3
+import subprocess
 from pathlib import Path
 
 from protocol.errors import DiskFull, JournalDamaged, StoreError
 
+READ_FAILED = "store.read_failed"
 PROBE_BYTES = 4096
 LITTLE = 64 * 1024
 """Bytes free below which SQLite may fail to make its shared memory grow although a probe finds room."""
@@ -35,14 +37,18 @@ def os_error(error: OSError, where: Path) -> StoreError:
     return StoreError(detail)
 
 
-def store_error(error: sqlite3.Error, folder: Path | None = None) -> StoreError:
-    """Return what SQLite's error means for a journal in *folder*; its own name for it is in the detail."""
+def store_error(error: sqlite3.Error, folder: Path | None = None, *, looked: bool = True) -> StoreError:
+    """Return what SQLite's error means for a journal in *folder*; its own name for it is in the detail.
+
+    SQLite says that a file is damaged also where the disk failed to give it once. As long as nobody has
+    *looked* again that is `store.read_failed`.
+    """
     code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF
     detail = f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"
     if code == sqlite3.SQLITE_FULL:
         return DiskFull(detail)
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return JournalDamaged(detail)
+        return JournalDamaged(detail) if looked else StoreError(detail, code=READ_FAILED)
     if code == sqlite3.SQLITE_READONLY:
         return StoreError(detail, code="store.read_only")
     if code in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}:
@@ -53,6 +59,24 @@ def store_error(error: sqlite3.Error, folder: Path | None = None) -> StoreError:
         if code == sqlite3.SQLITE_IOERR:
             return StoreError(detail, code="store.disk_failed")
     return StoreError(detail)
+
+
+def must_be_readable(path: Path) -> None:
+    """Have the journal's file and its WAL read. Raises StoreError `store.read_failed` where the disk fails.
+
+    By a process of its own: whoever closes a file gives up all locks its process has on it, SQLite's too.
+    """
+    there = [one for one in (path, path.with_name(f"{path.name}-wal")) if one.exists()]
+    command = ["/bin/cat", *map(str, there)]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)  # noqa: S603
+    if done.returncode:
+        raise StoreError(done.stderr.decode(errors="replace").strip(), code=READ_FAILED)
+
+
+def may_pass(error: Exception) -> bool:
+    """Say whether an error of SQLite's may be of one call that the disk failed once."""
+    code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def probed(folder: Path) -> StoreError | None:

@@ -74,11 +74,11 @@ def note(connection: sqlite3.Connection, fact: Fact) -> None:
             (body.device, encode(body.detail)),
         )
         return
-    key = (body.device, _day(connection, body.device, fact.at))
-    row: tuple[bytes] | None = connection.execute(
-        "SELECT document FROM device_days WHERE device = ? AND day = ?", key
+    newest: tuple[str, bytes] | None = connection.execute(
+        "SELECT day, document FROM device_days WHERE device = ? ORDER BY day DESC LIMIT 1", (body.device,)
     ).fetchone()
-    day = decode(row[0]) if row else Day()
+    key = (body.device, _day(newest[0] if newest else None, fact.at))
+    day = decode(newest[1]) if newest and newest[0] == key[1] else _earlier(connection, key)
     _add(day, fact)
     connection.execute(
         """INSERT INTO device_days VALUES (?, ?, ?)
@@ -87,13 +87,17 @@ def note(connection: sqlite3.Connection, fact: Fact) -> None:
     )
 
 
-def _day(connection: sqlite3.Connection, device: str, at: Instant) -> str:
+def _earlier(connection: sqlite3.Connection, key: tuple[str, str]) -> Day:
+    row: tuple[bytes] | None = connection.execute(
+        "SELECT document FROM device_days WHERE device = ? AND day = ?", key
+    ).fetchone()
+    return decode(row[0]) if row else Day()
+
+
+def _day(newest: str | None, at: Instant) -> str:
     """Return the day a fact counts for; a clock that nobody keeps goes neither back nor far ahead."""
     shown = at.utc.date()
     if not at.synchronised:
-        newest: str | None = connection.execute(
-            "SELECT max(day) FROM device_days WHERE device = ?", (device,)
-        ).fetchone()[0]
         last = date.fromisoformat(newest) if newest else shown
         if not last <= shown <= last + timedelta(days=UNKEPT_DAYS):
             return last.isoformat()

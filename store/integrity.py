@@ -14,6 +14,8 @@ from store.vault import Ring
 TAIL = 200
 """Facts checked at every start: enough to meet a torn end, bounded whatever the journal's length."""
 MAX_PROBLEMS = 1000
+MAY_PASS = ("SQLite: ", "cannot be read", "cannot be folded")
+"""How problems begin that a single failed read makes too."""
 Keys = Callable[[sqlite3.Connection], Ring]
 """Gives the keys at hand as they fit the journal behind a connection."""
 

@@ -13,7 +13,7 @@ from protocol.errors import JournalDamaged, JournalHeld, StoreError
 from store import aside, backup, chain, intruders, keyring, outbox, signing, version
 from store.aside import Recovery
 from store.facts import Fact, Instant
-from store.faults import os_error, store_error
+from store.faults import may_pass, must_be_readable, os_error, store_error
 from store.integrity import tail_problems
 from store.migrations import migrate
 from store.queries import Queries
@@ -89,26 +89,31 @@ class Journal:
             backup.finish(path)
             aside.finish(path)
             intruders.refuse_writers(path)
+            _write_again(path)
             lost, place = None, room or Room(path.parent)
 
             def begun(connection: sqlite3.Connection) -> Pen:
                 return Pen(connection, gateway, "", now, tuple(forwarders), names, place)
 
             try:
-                if recover and aside.unsound(path).exists():
+                if recover and _is_unsound(path):
                     raise JournalDamaged("it was found damaged while it was in use")
                 unclean = _was_left(path)
-                pen, head = _begun(path, begun)
+                pen, head = _begun_surely(path, begun)
             except (sqlite3.DatabaseError, JournalDamaged) as error:
                 if not recover or not aside.is_damage(error, path):
                     raise
                 from store import recovery  # noqa: PLC0415 - hardly ever needed
 
+                must_be_readable(path)
                 lost, unclean = recovery.recover(path, begun), False
                 pen, head = _begun(path, begun)
         except sqlite3.Error as error:
             os.close(lock)
             raise store_error(error, path.parent) from error
+        except OSError as error:
+            os.close(lock)
+            raise os_error(error, path) from error
         except BaseException:
             os.close(lock)
             raise
@@ -128,6 +133,12 @@ class Journal:
     async def run(self, command: Callable[[Transaction], T]) -> T:
         """Do the same for an event loop. Cancelling may come too late to undo the command."""
         return await asyncio.wrap_future(self.submit(command))
+
+    def doubted(self) -> bool:
+        """Say whether something of the file could not be read since this, or `queries.sound`, was asked."""
+        found = self.queries.doubted or self._writer.doubted
+        self.queries.doubted = self._writer.doubted = False
+        return found
 
     def close(self) -> None:
         """Finish what was submitted and let go of the file; may be called twice."""
@@ -149,10 +160,50 @@ def _begun(path: Path, pen: Callable[[sqlite3.Connection], Pen]) -> tuple[Pen, H
         raise
 
 
+def _begun_surely(path: Path, pen: Callable[[sqlite3.Connection], Pen]) -> tuple[Pen, Head]:
+    """Do it once more where the file seems damaged: one read that the disk failed looks the same."""
+    try:
+        return _begun(path, pen)
+    except (sqlite3.DatabaseError, JournalDamaged) as error:
+        if not (may_pass(error) or aside.is_damage(error, path)):
+            raise
+        return _begun(path, pen)
+
+
+def _is_unsound(path: Path) -> bool:
+    """Say whether it was found damaged while it was in use, and still is: memory may have been at fault."""
+    if not aside.unsound(path).exists():
+        return False
+    queries = Queries(path)
+    try:
+        return not queries.sound()
+    finally:
+        queries.close()
+
+
 def _was_left(path: Path) -> bool:
     """Say whether a WAL with something in it lies there, as a power cut leaves it."""
     wal = path.with_name(f"{path.name}-wal")
     return wal.exists() and wal.stat().st_size > 0
+
+
+def _write_again(path: Path) -> None:
+    """Make a WAL that was left durable, by writing what is read of it once more.
+
+    Where a sync failed, the kernel may hold what the disk never got, and call it clean: a process killed
+    then leaves a WAL that ends there after a power cut, with all that was built upon it.
+    """
+    if not _was_left(path):
+        return
+    descriptor = os.open(path.with_name(f"{path.name}-wal"), os.O_RDWR | os.O_CLOEXEC)
+    try:
+        at = 0
+        while chunk := os.pread(descriptor, WAL_BYTES, at):
+            at += os.pwrite(descriptor, chunk, at)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    _sync_folder(path.parent)
 
 
 def hold(path: Path) -> int:
@@ -225,9 +276,9 @@ def _ready(connection: sqlite3.Connection, path: Path, pen: Pen) -> tuple[Pen, H
     outbox.register(connection, pen.forwarders)
     row: tuple[str, int, bytes] = connection.execute("SELECT mark, seq, hash FROM head").fetchone()
     pen = pen._replace(mark=row[0])
-    opening = Transaction(pen, Head(row[1], row[2]))
+    opening = Transaction(pen, Head.of(connection, row[1], row[2]))
     opening.begin_key()
     if opening.head.hash != row[2]:
-        signing.write(connection, pen.vault.ring(connection), opening.head, opening.facts)
+        signing.write(connection, pen.vault.ring(connection), opening.head[:2], opening.facts)
     connection.execute("COMMIT")
     return pen, opening.head

@@ -4,6 +4,7 @@ Standard library only: a start reads the key, but needs no cryptography package 
 """
 
 import contextlib
+import errno
 import hmac
 import os
 import re
@@ -26,6 +27,10 @@ def derived(secret: bytes, purpose: str) -> bytes:
     """Return 32 bytes for one purpose: HKDF-SHA256 (RFC 5869) without salt, *purpose* as its info."""
     extracted = hmac.digest(bytes(32), secret, "sha256")
     return hmac.digest(extracted, purpose.encode() + b"\x01", "sha256")
+
+
+NEVER_SYNCED = frozenset({errno.EINVAL, errno.EROFS})
+"""How a file system answers on which nothing is ever written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +142,21 @@ def _draft(path: Path, kept: Sequence[bytes]) -> Path:
     return draft
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def secure(path: Path) -> None:
+    """Make the key file *path* durable, whoever wrote it: nothing may be sealed with a key that can still go.
+
+    Raises StoreError `vault.key_unwritable`.
+    """
+    try:
+        for one in (path, path.parent):
+            _sync(one)
+    except OSError as error:
+        if error.errno not in NEVER_SYNCED:
+            raise StoreError(f"{path}: {error.strerror}", code="vault.key_unwritable") from error
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

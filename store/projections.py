@@ -1,8 +1,9 @@
 """What facts add up to: the pure fold of one measurement, and the rows that make every query flat."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 
@@ -43,28 +44,13 @@ def fold(measurement: Measurement | None, fact: Fact) -> Measurement:
     gives a new one. A fact about something else changes nothing. What was withdrawn stays withdrawn.
     """
     body = fact.body
-    if isinstance(body, Received):
-        return _received(body, fact)
-    if isinstance(body, ManualEntry):
-        return _typed(body, fact)
+    begin = _BEGINS.get(type(body))
+    if begin is not None:
+        return begin(body, fact)
     if measurement is None:
         raise ValueError(f"fact {fact.seq} is about a measurement nobody received")
-    match body:
-        case Reissued():
-            return _reissued(measurement, body)
-        case Bound():
-            return _bound(measurement, body, fact.at)
-        case Judged():
-            status = "entered-in-error" if measurement.status == "entered-in-error" else body.status
-            return replace(measurement, status=status, effective=body.effective, findings=body.findings)
-        case Derived():
-            return _derived(measurement, body)
-        case Corrected():
-            return _corrected(measurement, body, fact.at)
-        case Voided():
-            return replace(measurement, status="entered-in-error", replaced_by=body.replaced_by)
-        case _:
-            return measurement
+    change = _CHANGES.get(type(body))
+    return change(measurement, body, fact.at) if change is not None else measurement
 
 
 def _received(body: Received, fact: Fact) -> Measurement:
@@ -120,7 +106,7 @@ def _typed(body: ManualEntry, fact: Fact) -> Measurement:
     )
 
 
-def _reissued(old: Measurement, body: Reissued) -> Measurement:
+def _reissued(old: Measurement, body: Reissued, _at: Instant) -> Measurement:
     return replace(
         old,
         id=body.measurement,
@@ -155,7 +141,12 @@ def _bound(measurement: Measurement, body: Bound, at: Instant) -> Measurement:
     return replace(bound, status="preliminary", derived={}, derived_from=[])
 
 
-def _derived(measurement: Measurement, body: Derived) -> Measurement:
+def _judged(measurement: Measurement, body: Judged, _at: Instant) -> Measurement:
+    status = "entered-in-error" if measurement.status == "entered-in-error" else body.status
+    return replace(measurement, status=status, effective=body.effective, findings=body.findings)
+
+
+def _derived(measurement: Measurement, body: Derived, _at: Instant) -> Measurement:
     sources = [
         *measurement.derived_from,
         *(one for one in body.sources if one not in measurement.derived_from),
@@ -172,6 +163,21 @@ def _corrected(measurement: Measurement, body: Corrected, at: Instant) -> Measur
     if body.measured is None:
         return corrected
     return replace(corrected, correction=Correction(body.operator, body.reason, at, body.measured))
+
+
+def _voided(measurement: Measurement, body: Voided, _at: Instant) -> Measurement:
+    return replace(measurement, status="entered-in-error", replaced_by=body.replaced_by)
+
+
+_BEGINS: Mapping[type, Callable[[Any, Fact], Measurement]] = {Received: _received, ManualEntry: _typed}
+_CHANGES: Mapping[type, Callable[[Measurement, Any, Instant], Measurement]] = {
+    Reissued: _reissued,
+    Bound: _bound,
+    Judged: _judged,
+    Derived: _derived,
+    Corrected: _corrected,
+    Voided: _voided,
+}
 
 
 def likeness(kind: str, values: dict[str, Value]) -> int:

@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -11,17 +11,29 @@ from urllib.parse import quote
 import msgspec
 
 from protocol.errors import StoreError
-from store import aside, audit, backup, evidence, history, integrity, outbox, proof, retention, rows, vault
+from store import (
+    aside,
+    audit,
+    backup,
+    cursors,
+    evidence,
+    history,
+    integrity,
+    outbox,
+    proof,
+    retention,
+    rows,
+    vault,
+)
 from store.chain import Link
 from store.exams import Exam
 from store.facts import DeviceEvent, Instant, Measurement
-from store.faults import store_error
+from store.faults import READ_FAILED, must_be_readable, store_error
 from store.residents import Resident
 from store.vault import PersonRow, Ring, Vault
 
 WINDOW = 20_000
 """Facts a filtered page looks through at most: a page may be short, even empty, and still have `more`."""
-CURSOR = "v1-"
 PAGE = """SELECT v.seq, v.document, p.id, k.key, k.wrapped, p.sealed FROM versions AS v
           LEFT JOIN persons AS p ON p.id = v.resident LEFT JOIN data_keys AS k ON k.owner = p.id"""
 NO_RESIDENT = b'"resident":null'
@@ -58,6 +70,9 @@ class Queries:
         self._idle: list[sqlite3.Connection] = []
         self._door = threading.Lock()
         self._closed = False
+        self._damaged = False
+        self.doubted = False
+        """Whether something could not be read since `sound` looked last."""
 
     def close(self) -> None:
         """Close every connection; those in use close when their query ends."""
@@ -75,7 +90,9 @@ class Queries:
             connection.execute("BEGIN")
             yield connection
         except sqlite3.Error as error:
-            raise store_error(error, self._folder) from error
+            failed = store_error(error, self._folder, looked=self._damaged)
+            self.doubted = self.doubted or failed.code == READ_FAILED
+            raise failed from error
         finally:
             self._take_back(connection)
 
@@ -85,6 +102,9 @@ class Queries:
                 raise StoreError("the journal is closed", code="store.closed")
             if self._idle:
                 return self._idle.pop()
+        return self._opened()
+
+    def _opened(self) -> sqlite3.Connection:
         try:
             connection = sqlite3.connect(self._uri, uri=True, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA query_only = ON")
@@ -116,15 +136,17 @@ class Queries:
     ) -> tuple[list[bytes], str, bool]:
         """Return versions after a cursor in journal order: JSON documents, next cursor, whether more follow.
 
+        A cursor from before this journal was put back from a copy goes on where the copy ended.
+
         `resident` is an object in each document, or null; who cannot be named has `hidden` with the reason.
         *resident_identifier* is (system, value), or a value in any system. Raises RequestRefused
         `request.cursor`.
         """
-        start = rows.position(after, CURSOR)
-        where, arguments = ["v.seq > ?"], [start, *(one for one in (status, kind) if one is not None)]
+        where, arguments = ["v.seq > ?"], [0, *(one for one in (status, kind) if one is not None)]
         where += [f"v.{name} = ?" for name, one in (("status", status), ("kind", kind)) if one is not None]
         with self._reading() as connection:
             end, ring = None, self._vault.ring(connection)
+            start = arguments[0] = cursors.begun(connection, after, cursors.MEASUREMENTS)
             if resident_identifier is not None:
                 keys = _keys(connection, ring, resident_identifier)
                 where.append(f"v.resident IN ({','.join('?' * len(keys))})")
@@ -138,10 +160,20 @@ class Queries:
                 (*arguments, limit + 1),
             ).fetchall()
             more = len(found) > limit or (end is not None and end < _top(connection))
-        found, full = found[:limit], len(found) > limit
-        last = found[-1][0] if found else start
-        reached = last if full or end is None else max(end, start)
-        return _joined(ring, [row[1:] for row in found]), f"{CURSOR}{reached}", more
+            found, full = found[:limit], len(found) > limit
+            last = found[-1][0] if found else start
+            reached = last if full or end is None else max(end, start)
+            following = cursors.written(connection, reached, cursors.MEASUREMENTS)
+        return _joined(ring, [row[1:] for row in found]), following, more
+
+    def resumed(self, after: str | None) -> str | None:
+        """Return the cursor that `page` goes on from: *after* itself, an earlier one after a restore."""
+        if after is None:
+            return None
+        with self._reading() as connection:
+            seq = cursors.begun(connection, after, cursors.MEASUREMENTS)
+            known = seq == cursors.read(after, cursors.MEASUREMENTS).seq
+            return after if known else cursors.written(connection, seq, cursors.MEASUREMENTS)
 
     def measurement_document(self, key: str, version: int | None = None) -> bytes | None:
         """Return one version as its JSON document, the latest where none is named."""
@@ -310,19 +342,48 @@ class Queries:
             return retention.candidates(connection, retention.horizon(connection, before), limit)
 
     def sound(self) -> bool:
-        """Read the whole file once and say whether its structure is whole; a false answer is remembered.
+        """Read the whole file and say whether its structure is whole; that it is not is remembered.
 
-        Linear in the file's size (`docs/bench.md`); readings go on meanwhile. The next start then makes the
-        journal anew (`store.recovery`).
+        Linear in the file's size (`docs/bench.md`); readings go on meanwhile. After a false answer, which is
+        given only where the file can be read and was looked at twice, the next start makes the journal anew
+        (`store.recovery`). Raises StoreError `store.read_failed` where the disk does not give the file.
         """
-        with self._reading() as connection:
-            whole: bool = connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
-        if not whole:
-            aside.unsound(self._path).touch(0o600)
-        return whole
+        self.doubted = False
+        for _ in range(2):
+            if self._looks_whole():
+                self._damaged = False
+                aside.unsound(self._path).unlink(missing_ok=True)
+                return True
+            must_be_readable(self._path)
+        self._damaged = True
+        aside.unsound(self._path).touch(0o600)
+        return False
+
+    def _looks_whole(self) -> bool:
+        """Look through a connection that remembers nothing."""
+        try:
+            with closing(self._opened()) as connection:
+                found: bool = connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+        except sqlite3.Error as error:
+            failed = store_error(error, self._folder, looked=False)
+            if failed.code != READ_FAILED:
+                raise failed from error
+            return False
+        return found
 
     def check(self, anchor: tuple[int, bytes] | None = None) -> integrity.Report:
-        """Check everything; see `store.integrity.check`. With the key at hand, what is sealed too."""
+        """Check everything; see `store.integrity.check`. With the key at hand, what is sealed too.
+
+        What a read that failed once may have caused is looked at again. Raises StoreError `store.read_failed`
+        where the disk does not give the file.
+        """
+        report = self._checked(anchor)
+        if any(one.what.startswith(integrity.MAY_PASS) for one in report.problems):
+            must_be_readable(self._path)
+            report = self._checked(anchor)
+        return report
+
+    def _checked(self, anchor: tuple[int, bytes] | None) -> integrity.Report:
         with self._reading() as connection:
             return integrity.check(connection, self._vault.ring, anchor)
 

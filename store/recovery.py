@@ -113,15 +113,15 @@ def _taken(pen: Pen, path: Path, source: sqlite3.Connection) -> Recovered:
         people=people,
         versions={key: version for key, (version, _) in unsettled.items()},
     )
-    target.execute("INSERT INTO head(one, mark, seq, hash) VALUES (1, ?, ?, ?)", (pen.mark, *last))
-    opening = Transaction(pen, Head(end, last.hash))
+    target.execute("INSERT INTO head(one, mark, seq, hash) VALUES (1, ?, ?, ?)", (pen.mark, *last[:2]))
+    opening = Transaction(pen, Head.of(target, end, last.hash))
     opening.append(body)
     if remains.unnamed(target):
         opening.name_key()
     if lost:
         rebuilt.settle(opening, unsettled)
     opening.seal()
-    signing.write(target, ring, opening.head, opening.facts)
+    signing.write(target, ring, opening.head[:2], opening.facts)
     return body
 
 

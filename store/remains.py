@@ -5,7 +5,7 @@ that only make us more careful: which measurements had further versions, and wha
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -15,6 +15,7 @@ from store.facts import (
     Delivered,
     ExamClosed,
     Fact,
+    Instant,
     KeyChanged,
     Measurement,
     Refused,
@@ -23,7 +24,7 @@ from store.facts import (
     Voided,
 )
 from store.proof import Proof, Run
-from store.replay import Orphan, Replay
+from store.replay import Orphan, Replay, origins
 from store.residents import Unnamed
 from store.signing import SignedHead
 from store.transaction import Transaction
@@ -155,46 +156,57 @@ class Rebuilt:
         self._source = source
         self._left = _forwarders(target, source, forwarders)
         self._replay = Replay(target, self._before, bytes)
-        self._believed: set[str] = set()
-        command: list[Fact] = []
+        command: dict[int, Fact | Instant] = {}
         number, bare = 0, list[int]()
         for seq, first, key, at, body, prev, digest in target.execute(_FACTS):
             if first != number:
                 self._take(command, bare)
-                number, command, bare = first, [], []
+                number, command, bare = first, {}, []
             instant = rows.decode_instant(at)
             self._replay.clock(seq, instant)
             if body is not None:
-                command.append(Fact(seq, key, instant, rows.decode_body(body), prev, digest))
-            elif any(low <= seq <= high for low, high in let_go):
+                command[seq] = Fact(seq, key, instant, rows.decode_body(body), prev, digest)
+                continue
+            command[seq] = instant
+            if any(low <= seq <= high for low, high in let_go):
                 bare.append(seq)
         self._take(command, bare)
-        self._records()
 
     def _before(self, key: str, seq: int) -> Measurement | None:
         return rows.measurement(self._target, key)
 
-    def _take(self, facts: Sequence[Fact], bare: Sequence[int]) -> None:
-        """Write what one command's facts mean."""
-        for fact in facts:
-            self._replay.row(fact)
-            self._deliver(fact)
-            if getattr(fact.body, "sealed", None) is not None:
-                self.sealed.append(fact.id)
+    def _take(self, command: Mapping[int, Fact | Instant], bare: Sequence[int]) -> None:
+        """Write what one command's facts mean; of those without a body *command* has the instant only."""
+        facts = {seq: fact for seq, fact in command.items() if isinstance(fact, Fact)}
+        stood = self._stood(sorted({*bare, *facts}), bare) if bare else []
+        begun = origins(one for one, _ in stood)
+        for seq, fact in command.items():
+            if isinstance(fact, Fact):
+                self._row(fact)
+            elif seq in begun:
+                self._replay.let_go(seq, fact, begun[seq])
         try:
-            made = self._stood(facts, bare) if bare else self._replay.versions(facts)
+            made = stood if bare else self._replay.versions(list(facts.values()))
         except Orphan:
             return
+        for one, seq in stood:
+            self._replay.version(one, seq)
         for one, seq in made:
             names = [name for name, left in self._left.items() if left is None or seq <= left]
             outbox.queue(self._target, names, one, seq)
             if one.version == 1 and not one.received.synchronised:
                 clocks.doubt(self._target, one.id)
 
-    def _stood(self, facts: Sequence[Fact], bare: Sequence[int]) -> list[tuple[Measurement, int]]:
-        """Take over the versions that stood, where the facts they rest on were let go."""
+    def _row(self, fact: Fact) -> None:
+        self._replay.row(fact)
+        self._deliver(fact)
+        if getattr(fact.body, "sealed", None) is not None:
+            self.sealed.append(fact.id)
+
+    def _stood(self, seqs: Iterable[int], bare: Iterable[int]) -> list[tuple[Measurement, int]]:
+        """Return the versions that stood, where the facts they rest on were let go."""
         found: list[tuple[Measurement, int]] = []
-        for seq in sorted({*bare, *(fact.seq for fact in facts)}):
+        for seq in seqs:
             row = salvage.read(self._source, "SELECT document, resident FROM versions WHERE seq = ?", seq)
             if row is None or not isinstance(row[0], bytes) or not isinstance(row[1], str | None):
                 continue
@@ -202,21 +214,10 @@ class Rebuilt:
                 one = rows.restored(row[0], row[1])
             except (ValueError, msgspec.MsgspecError):
                 continue
-            self._replay.version(one, seq)
-            self._believed.add(one.id)
             found.append((one, seq))
         if not found:
             self.lost += [(seq, seq) for seq in bare]
         return found
-
-    def _records(self) -> None:
-        """Take over by what record of a machine's memory such a measurement is known."""
-        columns = "driver, record, measurement, device, serial"
-        for row in salvage.several(
-            self._source, "records", columns, "(driver || char(10) || record || measurement)"
-        ):
-            if row[2] in self._believed and all(isinstance(one, str | None) for one in row):
-                self._target.execute("INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?, ?)", row)
 
     def _deliver(self, fact: Fact) -> None:
         match fact.body:

@@ -4,7 +4,7 @@ A check compares these rows with those that are served; a recovery makes a new j
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from store import clocks, history
 from store.facts import (
@@ -13,6 +13,7 @@ from store.facts import (
     Instant,
     Measurement,
     Pruned,
+    Received,
     Recovered,
     Refused,
     Resent,
@@ -68,6 +69,10 @@ class Replay:
         elif isinstance(fact.body, Pruned):
             history.carry_on(self._connection, fact.body.days)
 
+    def let_go(self, seq: int, at: Instant, made: Measurement) -> None:
+        """Write the rows of a `Received` without its body: the version it *made* has all of it but frames."""
+        self.row(Fact(seq, "", at, _heard(made), b"", b""))
+
     def versions(self, facts: Sequence[Fact]) -> list[tuple[Measurement, int]]:
         """Write the versions that one command's facts make, each with the seq it is stored under.
 
@@ -108,6 +113,36 @@ class Replay:
             (replace(one, version=numbers[key] + 1, recorded=recorded[seq]), seq)
             for key, (one, seq) in sorted(standing.items(), key=lambda item: item[1][1])
         ]
+
+
+def origins(versions: Iterable[Measurement]) -> dict[int, Measurement]:
+    """Return, by the seq of the machine's `Received`, the first of one command's *versions* that it made."""
+    found: dict[int, Measurement] = {}
+    for one in versions:
+        if one.source == "machine":
+            found.setdefault(one.received_seq, one)
+    return found
+
+
+def _heard(made: Measurement) -> Received:
+    return Received(
+        measurement=made.id,
+        device=made.device or "",
+        driver=made.driver or "",
+        serial=made.serial,
+        reading=made.kind,
+        values=made.values,
+        evidence=[],
+        device_time=made.device_time,
+        sequence=made.sequence,
+        context=made.context,
+        flags=made.flags,
+        failed=made.failed,
+        stored=made.stored,
+        record=made.record,
+        began=made.began,
+        clock_offset_s=made.clock_offset_s,
+    )
 
 
 def tell(connection: sqlite3.Connection, fact: Fact) -> None:

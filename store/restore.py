@@ -24,7 +24,6 @@ from store.transaction import Transaction
 
 AGAIN = "put back from a copy: the other side holds a later version"
 """Why a delivery is parked that would undo what was delivered later."""
-RESTORED = "restored"
 
 
 class Settled(msgspec.Struct, frozen=True):

@@ -4,7 +4,6 @@ import sqlite3
 
 import msgspec
 
-from protocol.errors import RequestRefused
 from store.exams import Exam, Skipped
 from store.facts import AnyBody, Fact, Instant, Measurement
 
@@ -58,6 +57,12 @@ def exam(connection: sqlite3.Connection, key: str) -> Exam | None:
     return _exam(connection, row) if row else None
 
 
+def whose_exam(connection: sqlite3.Connection, key: str) -> str | None:
+    """Return whose exam this is, by our key; None where there is none."""
+    row: tuple[str] | None = connection.execute("SELECT resident FROM exams WHERE id = ?", (key,)).fetchone()
+    return row[0] if row else None
+
+
 def open_exams(connection: sqlite3.Connection) -> list[Exam]:
     """Return the exams that are open, in the order they were opened."""
     rows: list[_ExamRow] = connection.execute(f"{EXAM} WHERE closed IS NULL ORDER BY opened_seq").fetchall()
@@ -92,13 +97,3 @@ def fact(connection: sqlite3.Connection, seq: int) -> Fact | None:
     if row is None or row[3] is None:
         return None
     return Fact(row[0], row[1], decode_instant(row[2]), decode_body(row[3]), row[4], row[5])
-
-
-def position(cursor: str | None, prefix: str) -> int:
-    """Return the place that a cursor of ours names, 0 for none. Raises RequestRefused `request.cursor`."""
-    if cursor is None:
-        return 0
-    digits = cursor.removeprefix(prefix)
-    if digits == cursor or not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
-        raise RequestRefused(cursor, code="request.cursor")
-    return int(digits)

@@ -60,7 +60,7 @@ def write(connection: sqlite3.Connection, ring: Ring, end: tuple[int, bytes], fa
     changes = [fact.body for fact in facts if isinstance(fact.body, KeyChanged)]
     key = _signer(connection, ring, changes)
     if key is None:
-        connection.execute("UPDATE head SET seq = ?, hash = ?, key = NULL, signature = NULL", end)
+        connection.execute("UPDATE head SET seq = ?, hash = ?, key = NULL, signature = NULL", (seq, digest))
         return
     from store import cipher  # noqa: PLC0415 - only now, on the writer's thread: a start does not wait for it
 

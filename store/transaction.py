@@ -24,6 +24,7 @@ from store.clocks import ClockRows
 from store.facts import (
     AnyBody,
     Bound,
+    ClockSet,
     Delivered,
     DeviceEvent,
     ExamClosed,
@@ -47,15 +48,28 @@ from store.room import Room
 from store.vault import Ring, Vault
 from store.view import View
 
+_OF_EXAMS = frozenset({ExamOpened, ExamClosed, ItemSkipped, Bound, ManualEntry})
+_FIRST = frozenset({Received, ManualEntry})
+_BEGINS = _FIRST | {Reissued}
+"""What makes a measurement that must not be there yet; `_FIRST` rests on no other one."""
 FIRST_KEY = "the first to sign"
 KEY_AGAIN = "named again, for the fact that named it is lost"
 
 
 class Head(NamedTuple):
-    """The chain's end."""
+    """The chain's end; undone with the facts after it."""
 
     seq: int
     hash: bytes
+    at: Instant | None = None
+    """When its fact was written; None where there is none."""
+    course: Instant | None = None
+    """Where the course began that our clock was on; None in an empty journal."""
+
+    @classmethod
+    def of(cls, connection: sqlite3.Connection, seq: int, digest: bytes) -> "Head":
+        """Return the end of what stands in a file."""
+        return cls(seq, digest, clocks.written_at(connection, seq), clocks.course(connection))
 
 
 class Pen(NamedTuple):
@@ -99,7 +113,6 @@ class Transaction(View):
         self._touched: dict[str, _Touched] = {}
         self._highest: Mapping[str, int] = {}
         """Of measurements that lost versions with a damaged file: the highest there was."""
-        self._course = clocks.Course(pen.connection)
 
     def now(self) -> Instant:
         """Return this moment."""
@@ -146,18 +159,18 @@ class Transaction(View):
 
     def look(self) -> Instant:
         """Return this moment; where our clock was set since the last fact, a `ClockSet` is written first."""
-        at, last = self._pen.now(), self.last_at()
-        if (turned := self._course.turned(last, at)) is not None:
-            self._written(turned, at)
+        at, last = self._pen.now(), self.head.at
+        if last is not None and last.boot_id == at.boot_id and clocks.turns(self.head.course, at):
+            self._written(ClockSet(before=clocks.ran_on(last, at), after=at), at)
         return at
 
     def last_at(self) -> Instant | None:
         """Return the moment of the last fact."""
-        return self.facts[-1].at if self.facts else clocks.written_at(self._connection, self.head.seq)
+        return self.head.at
 
     def _written(self, body: AnyBody, at: Instant) -> Fact:
-        written, before = encode(body), self.last_at()
-        (_, prev), seq, stamp = self.head, self.next_seq, encode(at)
+        _, prev, before, course = self.head
+        seq, stamp, written = self.next_seq, encode(at), encode(body)
         key, body_hash = self._next_fact, sha256(written).digest()
         hashed = chain.digest(prev, seq, key, stamp, body_hash)
         self._connection.execute(
@@ -165,9 +178,11 @@ class Transaction(View):
             (seq, self._first, key, stamp, written, body_hash, prev, hashed),
         )
         fact = Fact(seq, key, at, body, prev, hashed)
-        self.head = Head(seq, hashed)
+        if clocks.turns(course, at):
+            clocks.note(self._connection, seq, before, at)
+            course = at
+        self.head = Head(seq, hashed, at, course)
         self.facts.append(fact)
-        self._course.wrote(seq, before, at)
         return fact
 
     def _must_be_open(self) -> None:
@@ -177,10 +192,13 @@ class Transaction(View):
 
     def _onto(self, body: AnyBody) -> Measurement | None:
         """Return the measurement that *body* is about; refuse a body that speaks of what cannot be."""
-        self._check_exam(body)
-        if isinstance(body, Received | ManualEntry | Reissued) and self.measurement(body.measurement):
+        if type(body) in _OF_EXAMS:
+            self._check_exam(body)
+        if not isinstance(body, AboutMeasurement):
+            return None
+        if type(body) in _BEGINS and self.measurement(body.measurement):
             raise RequestRefused(body.measurement, code="measurement.known")
-        if isinstance(body, Received | ManualEntry) or not isinstance(body, AboutMeasurement):
+        if type(body) in _FIRST:
             return None
         key = body.of if isinstance(body, Reissued) else body.measurement
         onto = self.measurement(key)
@@ -191,16 +209,16 @@ class Transaction(View):
     def _check_exam(self, body: AnyBody) -> None:
         match body:
             case ExamOpened(exam=exam):
-                if self.exam(exam) is not None:
+                if rows.whose_exam(self._connection, exam) is not None:
                     raise RequestRefused(exam, code="exam.known")
             case ExamClosed(exam=exam) | ItemSkipped(exam=exam):
-                if self.exam(exam) is None:
+                if rows.whose_exam(self._connection, exam) is None:
                     raise RequestRefused(exam, code="exam.unknown")
             case Bound(exam=None, resident=None):
                 pass
             case Bound(exam=visit, resident=resident) | ManualEntry(exam=visit, resident=resident):
-                known = self.exam(visit) if visit is not None else None
-                if known is None or known.resident != resident:
+                whose = rows.whose_exam(self._connection, visit) if visit is not None else None
+                if whose is None or whose != resident:
                     raise RequestRefused(f"{visit} of {resident}", code="exam.unknown")
 
     def _touch(self, key: str, onto: Measurement | None, fact: Fact) -> None:
@@ -223,7 +241,6 @@ class Transaction(View):
                 self._connection.execute("RELEASE inner")
             self.head, length, self._touched = kept
             del self.facts[length:]
-            self._course.forget()
             raise
         self._connection.execute("RELEASE inner")
 
@@ -271,6 +288,10 @@ class Transaction(View):
         """Return a measurement as it stands, this command's own facts included."""
         touched = self._touched.get(key)
         return touched.current if touched else rows.measurement(self._connection, key)
+
+    def fact(self, seq: int) -> Fact | None:
+        """Return one fact, of this command too; None where there is none or its body was let go."""
+        return self.facts[seq - self._first] if self._first <= seq <= self.head.seq else super().fact(seq)
 
     @property
     def clocks(self) -> ClockRows:

@@ -109,6 +109,7 @@ class Vault:
                 if missing.code != "vault.key_missing":
                     raise
                 first = keyring.make(self._file)
+            keyring.secure(self._file)
             _appoint(connection, Key.of(first))
         return self.look_again(connection)
 
@@ -124,6 +125,8 @@ class Vault:
         if ring.fault is not None and not over_lost:
             raise RequestRefused(ring.detail, code=ring.fault)
         if ring.first != ring.current:
+            assert self._file is not None
+            keyring.secure(self._file)
             _appoint(connection, ring.keys[ring.first])
             ring = self.look_again(connection)
         return ring

@@ -65,9 +65,10 @@ class View(ABC):
         """Return the open exams in the order they were opened."""
         return rows.open_exams(self._connection)
 
-    def latest_exam(self) -> Exam | None:
-        """Return the exam opened last, open or closed."""
-        return next(iter(rows.latest_exams(self._connection, 1)), None)
+    def latest_order(self) -> int:
+        """Return the `opened_seq` of the exam opened last, open or closed; 0 if there was none."""
+        found: int = self._connection.execute("SELECT coalesce(max(opened_seq), 0) FROM exams").fetchone()[0]
+        return found
 
     def pointed(self, device: str) -> str | None:
         """Return the open exam this device was pointed at."""

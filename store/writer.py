@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 from protocol.errors import DiskFull, StoreError
 from store import signing
 from store.facts import Fact
-from store.faults import store_error
+from store.faults import READ_FAILED, store_error
 from store.intruders import Watch
 from store.room import Room
 from store.transaction import Head, Pen, Transaction
@@ -81,6 +81,10 @@ class Writer:
         """Whether something was overwritten that may still stand in the WAL."""
         self._door = threading.Lock()
         self._closed = False
+        self._patient = True
+        """Whether a read that fails in this commit is tried once more."""
+        self.doubted = False
+        """Whether something could not be read; whoever looks after it takes that away."""
         self._begin()
 
     def _begin(self) -> None:
@@ -163,25 +167,34 @@ class Writer:
 
     def _error(self, error: Exception) -> StoreError:
         if isinstance(error, sqlite3.Error):
-            return store_error(error, self._room.folder)
+            failed = store_error(error, self._room.folder, looked=False)
+            self.doubted = self.doubted or failed.code == READ_FAILED
+            return failed
         return error if isinstance(error, StoreError) else StoreError(str(error))
 
     def _with_room(self, jobs: list[Job[object]]) -> list[Fact]:
-        """Write; on a full disk once more, and again as long as the reserve gives something."""
-        before = self._connection.total_changes
+        """Write; once more where a read failed; on a full disk as long as the reserve gives something."""
+        before, self._patient = self._connection.total_changes, True
         while True:
             try:
                 facts = self._write(jobs)
             except sqlite3.Error as error:
-                if not isinstance(self._error(error), DiskFull):
+                failed = self._error(error)
+                if not self._may_pass(failed):
                     raise
                 self._rollback()
-                if not self._room.relieve():
+                if isinstance(failed, DiskFull) and not self._room.relieve():
                     raise
+                self._patient = isinstance(failed, DiskFull)
             else:
                 if self._connection.total_changes != before:
                     self._room.wrote()
                 return facts
+
+    def _may_pass(self, failed: BaseException) -> bool:
+        """Say whether the whole transaction is to be done once more."""
+        unread = isinstance(failed, StoreError) and failed.code == READ_FAILED
+        return isinstance(failed, DiskFull) or (unread and self._patient)
 
     def _write(self, jobs: list[Job[object]]) -> list[Fact]:
         self._connection.execute("BEGIN IMMEDIATE")
@@ -191,7 +204,7 @@ class Writer:
         for job in jobs:
             head = self._one(job, head, facts)
         if facts:
-            signing.write(self._connection, self._pen.vault.ring(self._connection), head, facts)
+            signing.write(self._connection, self._pen.vault.ring(self._connection), head[:2], facts)
         self._room.must_be_there()
         self._connection.execute("COMMIT")
         self._head = head
@@ -206,7 +219,7 @@ class Writer:
             job.run(transaction)
         except BaseException as error:
             failed = self._error(error) if isinstance(error, sqlite3.Error) else error
-            if not self._connection.in_transaction or isinstance(failed, DiskFull):
+            if not self._connection.in_transaction or self._may_pass(failed):
                 raise
             self._connection.execute("ROLLBACK TO command")
             self._connection.execute("RELEASE command")

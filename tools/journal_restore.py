@@ -10,6 +10,7 @@ from gateway import keys
 from gateway.clock import Clock
 from gateway.config import Config, load
 from protocol.errors import RequestRefused
+from store import cursors
 from store import restore as store_restore
 from store.facts import Audited
 from store.queries import Queries
@@ -41,7 +42,7 @@ def restore(*, file: Path, operator: str, reason: str, yes: bool, path: Path | N
         click.confirm("Put it in the journal's place?", abort=True, err=True)
     told = Audited(
         who=operator,
-        what=store_restore.RESTORED,
+        what=cursors.RESTORED,
         subject="journal",
         reason=reason,
         detail=dict(store_restore.words(found)),

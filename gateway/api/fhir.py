@@ -109,7 +109,8 @@ async def search(
     if unknown := sorted(set(request.query_params) - set(PARAMETERS)):
         where = [{"at": f"query/{name}", "reason": "unknown parameter"} for name in unknown]
         return problem(request, HTTPStatus.BAD_REQUEST, "http.invalid", errors=where)
-    wanted = Search(identifier, person or subject, code, count, after)
+    begun = await run_in_threadpool(here.queries.resumed, after)
+    wanted = Search(identifier, person or subject, code, count, begun)
     found = await run_in_threadpool(_found, here, wanted)
     _written_down(here.service.audit, callers.program(request), wanted, found)
     asked = {name: value for name, value in request.query_params.items() if name != "_after"}

@@ -58,12 +58,13 @@ async def pull(
     resident: Annotated[str | None, Query(max_length=200, description="an identifier's value")] = None,
 ) -> Response:
     """Return versions of measurements after a cursor, in journal order; without one, from the beginning."""
+    begun = await run_in_threadpool(here.queries.resumed, after)
     documents, cursor, more = await run_in_threadpool(
-        here.queries.page, after, limit, status=status, kind=kind, resident_identifier=resident
+        here.queries.page, begun, limit, status=status, kind=kind, resident_identifier=resident
     )
     caller, audit = callers.program(request), here.service.audit
     if resident is None:
-        audit.pulled(caller, after, cursor, len(documents))
+        audit.pulled(caller, begun, cursor, len(documents))
     else:
         audit.searched(caller, {owner(one) for one in documents})
     tail = json.dumps({"next": cursor, "more": more})

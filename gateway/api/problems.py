@@ -67,6 +67,7 @@ BY_CODE = {
     "order.not_now": HTTPStatus.CONFLICT,
     "exam.closed": HTTPStatus.CONFLICT,
     "correct.not_final": HTTPStatus.CONFLICT,
+    "exam.no_room": HTTPStatus.INSUFFICIENT_STORAGE,
 }
 
 

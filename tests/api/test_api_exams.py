@@ -1,5 +1,9 @@
 """Exams, devices and outbox by the API."""
 
+import pytest
+
+from gateway import messages
+from protocol.errors import StoreError
 from protocol.readings import Kind, Notice, Progress
 from tests.web.live import DEVICES, OTHER, PERSON, body, pressure, until
 
@@ -31,6 +35,20 @@ def test_a_wrong_identity_number_is_refused_with_its_reason(client):
     answer = client.post("/v1/exams", json={"resident": person, "operator": "li"})
     assert (answer.status_code, answer.json()["code"]) == (422, "id.check_digit")
     assert "110101185403120018" not in answer.text
+
+
+@pytest.mark.parametrize("code", ["store.disk_failed", "store.read_only", "store.disk_full"])
+def test_while_the_disk_fails_no_exam_is_opened_and_the_answer_says_why(live, client, code):
+    live.gateway.space.failed(StoreError("the disk", code=code))
+    refused = client.post("/v1/exams", json={"resident": PERSON, "operator": "li"})
+    assert (refused.status_code, refused.json()["code"]) == (503, code)
+    assert refused.json()["detail"] == messages.text(code, "zh-CN")
+
+
+def test_while_the_reserve_is_in_use_no_exam_is_opened(live, client):
+    assert live.gateway.space.relieve()
+    refused = client.post("/v1/exams", json={"resident": PERSON, "operator": "li"})
+    assert (refused.status_code, refused.json()["code"]) == (507, "exam.no_room")
 
 
 def test_other_identifiers_and_names_alone_are_accepted(live, client):

@@ -30,7 +30,8 @@ SAID = {
     "years": {
         "bytes an exam",
         "journal opened",
-        "verify a fact",
+        "verify a fact: all that is served, too",
+        "verify a fact: chain and signatures alone",
         "pull: first page",
         "delivery: what is due",
     },

@@ -11,6 +11,8 @@ from protocol.astm import ACK, ENQ, EOT, ETX, STX
 from protocol.checks import sum8
 
 PATIENCE_S = 3.0
+LATE_S = 6.0
+"""How much longer an answer may take that must not be taken for the answer to what is said next."""
 NOON = datetime(2026, 3, 1, 12)
 
 
@@ -23,6 +25,7 @@ class Analyser:
         self.port = os.ttyname(self._kept)
         self.taken: list[str] = []
         self._told = 0
+        self._owed = False
 
     def __enter__(self) -> Self:
         return self
@@ -35,6 +38,10 @@ class Analyser:
 
     def sends(self) -> bool:
         """Send one more result, each with its own value; return whether the host acknowledged it."""
+        if self._owed:
+            self._answer(EOT, LATE_S)
+            self._owed = False
+            return False
         self._told += 1
         value = f"{3 + self._told // 100}.{self._told % 100:02}"
         self._forget_what_was_said()
@@ -53,9 +60,10 @@ class Analyser:
             self.taken.append(value)
         return taken
 
-    def _answer(self, said: bytes) -> bytes:
+    def _answer(self, said: bytes, patience: float = PATIENCE_S) -> bytes:
         os.write(self._line, said)
-        ready, _, _ = select.select([self._line], [], [], PATIENCE_S)
+        ready, _, _ = select.select([self._line], [], [], patience)
+        self._owed = not ready
         return os.read(self._line, 1) if ready else b""
 
     def _forget_what_was_said(self) -> None:

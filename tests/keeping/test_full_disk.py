@@ -36,12 +36,15 @@ def test_a_full_disk_lets_the_open_exam_end_refuses_loudly_and_goes_on_by_itself
             assert analyser.sends(), "the reserve does not let the open exam end"
             until(lambda: clinic.reasons() == [IN_USE], "the reserve is in use")
             assert page_says(clinic, IN_USE)
-            assert clinic.open_exam().json()["code"] == "exam.no_room"
+            refused = clinic.open_exam()
+            assert (refused.status_code, refused.json()["code"]) == (507, "exam.no_room")
             while analyser.sends():
                 pass
             assert len(analyser.taken) >= 5
             assert reserve.stat().st_size == 0
             until(lambda: FULL in clinic.reasons(), "the full disk is said")
+            refused = clinic.open_exam()
+            assert (refused.status_code, refused.json()["code"]) == (503, FULL)
             assert page_says(clinic, FULL)
             assert clinic.stored() == sorted(analyser.taken)
 

@@ -51,6 +51,28 @@ async def heard(link: Link, count: int) -> bytes:
     return got
 
 
+async def test_a_reading_thread_that_cannot_be_woken_at_once_is_woken_later(cable):
+    """A full or failing disk has been seen to fail the write that wakes it."""
+    link = await opened(str(cable.port))
+    port = link._port
+    woken, port.pipe_abort_read_w = port.pipe_abort_read_w, os.open("/dev/full", os.O_WRONLY)
+    link.let_go("pulled")
+    full, port.pipe_abort_read_w = port.pipe_abort_read_w, woken
+    os.close(full)
+    assert await soon(read_to_the_end(link)) == b""
+    await soon(link.close())
+    await becomes(lambda: not link_threads(), "its threads have ended")
+
+
+async def test_a_link_closes_though_its_writes_cannot_be_ended(cable):
+    link = await opened(str(cable.port))
+    port = link._port
+    kept, port.pipe_abort_write_w = port.pipe_abort_write_w, os.open("/dev/full", os.O_WRONLY)
+    await soon(link.close())
+    os.close(kept)
+    await becomes(lambda: not link_threads(), "its threads have ended")
+
+
 async def read_to_the_end(link: Link) -> bytes:
     got = b""
     with suppress(Lost):

@@ -63,6 +63,11 @@ def test_and_again_in_the_same_process(tmp_path: Path) -> None:
     assert live(8, tmp_path / "other", SHORT).trace != lived[0].trace
 
 
+def test_a_clinic_may_rest_for_months(tmp_path: Path) -> None:
+    """Longer than a clock that nobody keeps is believed (`store.history.UNKEPT_DAYS`)."""
+    assert live(7, tmp_path, Life(clinic_days=6, exams=4, rest_days=61)).tally.pruned
+
+
 def test_a_killed_service_leaves_its_wal_and_no_checkpoint(tmp_path: Path, monkeypatch) -> None:
     left = []
     buried = Box.buried

@@ -119,6 +119,15 @@ def test_a_version_that_is_not_what_its_facts_say_is_found(tmp_path, written):
     assert {problem.seq for problem in tampered(tmp_path, written, changed).problems} == {31}
 
 
+def test_an_index_that_sqlite_made_itself_is_looked_at_too(tmp_path, written):
+    """A flipped bit there (`tools.faults.tamper`, change 6101) makes SQLite read on as if nothing were."""
+    flipped = "UPDATE sqlite_master SET tbl_name = 'vgrsions' WHERE name = 'sqlite_autoindex_versions_1'"
+    report = tampered(tmp_path, written, "PRAGMA writable_schema = ON", flipped)
+    assert [one.what for one in report.problems] == [
+        "index sqlite_autoindex_versions_1 is not as it was made"
+    ]
+
+
 def test_a_version_given_to_another_person_is_found(tmp_path, written):
     report = tampered(tmp_path, written, "UPDATE versions SET resident = 'r-other' WHERE seq = 34")
     assert {problem.seq for problem in report.problems if problem.seq} == {34}

@@ -265,7 +265,7 @@ def test_exams_open_close_and_keep_what_was_skipped(journal):
     assert [(item.reading, item.reason) for item in journal.queries.exam(first).skipped] == [
         ("glucose", "refused")
     ]
-    assert do(journal, lambda tx: tx.latest_exam()).id == second
+    assert do(journal, lambda tx: tx.latest_order()) == do(journal, lambda tx: tx.exam(second)).opened_seq
 
 
 def test_a_device_is_pointed_at_open_exams_only(journal):

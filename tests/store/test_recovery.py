@@ -298,13 +298,25 @@ def test_damage_found_in_use_is_mended_at_the_next_start(tmp_path, specimen):
     assert len(aside.damaged_files(path.parent)) == 1
 
 
+def test_a_file_that_was_called_damaged_and_is_not_stays_where_it_is(tmp_path, specimen):
+    """Memory may have been at fault, which a start does not inherit."""
+    path, before = laid(specimen, tmp_path)
+    aside.unsound(path).touch()
+    journal = opened(path)
+    assert journal.recovery is None
+    assert facts(path).items() >= facts(before).items()
+    journal.close()
+    assert not aside.unsound(path).exists()
+    assert aside.damaged_files(path.parent) == []
+
+
 async def test_the_service_starts_on_a_damaged_journal_says_so_and_goes_on(tmp_path, specimen):
     path, before = laid(specimen, tmp_path)
     damaged(path, Random(3), "pages")
     damaged(path, Random(3), "header")
     gateway = Gateway(Config(gateway="gw-1", state=path.parent))
     try:
-        await gateway.soundness.run()
+        await gateway.soundness.look()
         assert gateway.notes() == ["store.recovered"]
         lost = gateway.journal.recovery.lost
         assert lost

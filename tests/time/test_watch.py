@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gateway import receiving, times_later, times_watch
-from store.facts import ClockSet, Fact, Instant, Measurement
+from store.facts import ClockSet, DeviceEvent, Fact, Instant, Measurement
 from store.journal import Journal, Transaction
 from tools.faults.clockwork import SHANGHAI, START, Box, Kernel
 
@@ -107,6 +107,35 @@ async def test_small_steps_add_up_to_one(tmp_path: Path) -> None:
         timedelta(seconds=0.24),
         timedelta(seconds=0.36),
     ]
+    box.close()
+
+
+def fails(tx: Transaction, told: DeviceEvent) -> None:
+    with tx.nested():
+        tx.append(told)
+        raise ZeroDivisionError
+
+
+async def test_a_step_told_by_what_was_undone_is_told_by_what_stays(tmp_path: Path) -> None:
+    kernel, told = Kernel(), DeviceEvent(device="meter", code="link.opened", detail={})
+    box = Box(tmp_path, kernel)
+    await box.starts()
+    kernel.set(kernel.wall() + MINUTE)
+    with pytest.raises(ZeroDivisionError):
+        await box.journal.run(lambda tx: fails(tx, told))
+    assert turns(box.journal) == []
+
+    def command(tx: Transaction) -> None:
+        with suppress(ZeroDivisionError):
+            fails(tx, told)
+        tx.append(told)
+
+    await box.journal.run(command)
+    await box.starts()
+    [step] = turns(box.journal)
+    assert step.after.utc - step.before.utc == MINUTE
+    assert [type(fact.body).__name__ for fact in facts(box.journal)[-3:-1]] == ["ClockSet", "DeviceEvent"]
+    assert box.journal.queries.check().problems == []
     box.close()
 
 

@@ -23,8 +23,6 @@ from tools.bench import beside, stock
 from tools.bench.figures import Line, Scale, Target, alternated, median
 from tools.bench.raw import BareSqlite, JournalRows, RawFile
 
-GROUP = 256
-"""Rows in one commit of the bare group, as many as the journal's writer takes at most."""
 SAMPLE = 10
 """Appends that tell how many bytes one stores."""
 IO = Path("/proc/self/io")
@@ -58,10 +56,8 @@ def measure(scale: Scale, folder: Path) -> Iterator[Line]:
         for what, commands in (("a fact", facts()), ("a measurement (3 facts)", measurements())):
             row = rig.row(commands)
             yield from _one_by_one(rig, what, commands, row, scale.of(400, 5))
-            size = scale.of(4, 1), scale.of(2000, 20)
-            yield _grouped(rig, what, commands, row, size, each=1 if what == "a fact" else beside.FACTS)
             yield _written(rig, what, commands, row, scale.of(200, 5))
-    yield from beside.measure(scale, folder, measurements())
+    yield from beside.measure(scale, folder, measurements)
     yield _synced(folder, scale.of(1000, 20))
 
 
@@ -138,34 +134,9 @@ def _one_by_one(rig: Rig, what: str, commands: Iterator[Command], row: bytes, ro
     yield Line(f"{name}: p50", "ms", median(ours) * 1e3, median(bare) * 1e3, _against(row))
 
 
-def _grouped(
-    rig: Rig, what: str, commands: Iterator[Command], row: bytes, size: tuple[int, int], *, each: int
-) -> Line:
-    rounds, waiting = size
-    batches = iter([list(islice(commands, waiting)) for _ in range(rounds)])
-    ours, bare = alternated(
-        rounds,
-        lambda: _all_done(rig.journal, next(batches)),
-        lambda: _in_groups(rig.bare, [row] * waiting),
-    )
-    name, facts_waiting = f"{what}, {waiting} waiting: facts", waiting * each
-    target = Target(10_000, on="ours", most=False)
-    return Line(name, "/s", facts_waiting / median(ours), waiting / median(bare), _against(row), target)
-
-
-def _all_done(journal: Journal, commands: Sequence[Command]) -> None:
-    for future in [journal.submit(command) for command in commands]:
-        future.result()
-
-
 def _singly(bare: BareSqlite, rows: Sequence[bytes]) -> None:
     for row in rows:
         bare.insert([row])
-
-
-def _in_groups(bare: BareSqlite, rows: Sequence[bytes]) -> None:
-    for start in range(0, len(rows), GROUP):
-        bare.insert(rows[start : start + GROUP])
 
 
 def _written(rig: Rig, what: str, commands: Iterator[Command], row: bytes, rounds: int) -> Line:

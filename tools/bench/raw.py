@@ -3,8 +3,11 @@
 import os
 import sqlite3
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from store.proof import Proof
 
 APPEND = bytes(200)
 WRITES = ("BEGIN", "INSERT", "UPDATE", "DELETE", "COMMIT")
@@ -76,10 +79,11 @@ class SameAgain:
             self._connection.execute(f"PRAGMA {pragma}")
         self._commits = iter([one for one in recorded.commits if len(one) > len(("BEGIN", "COMMIT"))])
 
-    def commit(self) -> None:
-        """Do the next commit."""
-        for sql, values in next(self._commits):
-            self._connection.execute(sql, values).fetchall()
+    def commit(self, times: int) -> None:
+        """Do the next commits."""
+        for commit in islice(self._commits, times):
+            for sql, values in commit:
+                self._connection.execute(sql, values)
 
     def close(self) -> None:
         """Close the file."""
@@ -99,6 +103,17 @@ class JournalRows:
             "SELECT sum(length(measurement) + length(document)) FROM versions",
         )
         return sum(int(self._connection.execute(sql).fetchone()[0] or 0) for sql in sizes)
+
+    def prove(self) -> None:
+        """Check chain and signatures, each fact read and understood; AssertionError unless they are whole."""
+        seen = Proof(self._connection)
+        wrong = [seen.problems for _ in seen.steps() if seen.problems] + list(seen.end())
+        assert seen.signed, "nothing is signed"
+        assert not wrong, wrong
+
+    def look(self) -> None:
+        """Have SQLite check its own file. Raises AssertionError if it is not whole."""
+        assert self._connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
     def json_page(self, after: int, limit: int) -> tuple[str, int]:
         """Return a page of versions as SQLite's own JSON array, and the last row in it."""

@@ -19,7 +19,17 @@ TWICE = ("twice at the centre", "invented or twice")
 def summary(all_done: Sequence[Done], seconds: float) -> dict[str, Any]:
     """Return the last line's object."""
     numbers = sum((one.numbers for one in all_done), Counter[str]())
-    counted = ("crash_states", "distinct", "started", "live_cuts", "planted", "caught", "kills", "failures")
+    counted = (
+        "crash_states",
+        "distinct",
+        "started",
+        "live_cuts",
+        "planted",
+        "caught",
+        "kills",
+        "failures",
+        "syncs_failed",
+    )
     return {
         "schema": 1,
         "ok": not any(one.wrong for one in all_done),

@@ -29,8 +29,6 @@ OPERATOR = "tester"
 START_S, SETTLE_S = 20.0, 20.0
 LOOK_S = 0.01
 LAST_WORDS = 500
-NO_ROOM = "exam.no_room"
-"""The code under which no exam is opened while the journal cannot be written."""
 SHOWN = ("systolic", "diastolic", "pulse_rate")
 DRIVERS = ("omron_hbp", "astm")
 STATE = "state"
@@ -188,7 +186,7 @@ class Box:
             answer = await self.http.request(method, path, **more)
         except httpx2.HTTPError as error:
             raise Away(str(error)) from error
-        if answer.is_server_error or (answer.is_error and NO_ROOM in answer.text):
+        if answer.is_server_error:
             self.refusals.append(answer)
             raise Away(f"{answer.status_code} {answer.text}")
         answer.raise_for_status()

@@ -19,7 +19,7 @@ from tools.faults.disk import Disk, Image
 from tools.faults.states import MODELS, Tally, again, lay
 from tools.faults.workshop import Workshop
 
-EARLY, LATE = 120, 600
+EARLY, LATE = 120, 400
 """Operations before a cut at most: of a start, and of a start with the exams after it."""
 LOOK_EVERY = 20
 """Cuts between two full checks; what is lost, doubled or damaged stays so until the next one."""

@@ -53,6 +53,12 @@ class Sync(NamedTuple):
     ino: int
 
 
+class Forgotten(NamedTuple):
+    """An fsync of a file failed: its program still reads what it wrote, but the disk will never get it."""
+
+    ino: int
+
+
 class SyncFolder(NamedTuple):
     """An fsync of a folder was completed."""
 
@@ -65,7 +71,7 @@ class Note(NamedTuple):
     key: int
 
 
-Op = Write | Truncate | Named | Unnamed | Sync | SyncFolder | Note
+Op = Write | Truncate | Named | Unnamed | Sync | Forgotten | SyncFolder | Note
 Pending = Write | Truncate | Named | Unnamed
 
 
@@ -114,6 +120,8 @@ class Disk:
         match op:
             case Sync(ino):
                 self._settle([one for one in self.pending if self._synced(one, ino)])
+            case Forgotten(ino):
+                self.pending = [one for one in self.pending if not isinstance(one, Write) or one.ino != ino]
             case SyncFolder(path):
                 self._settle([one for one in self.pending if self._committed(one, path)])
             case Note():

@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-WORKERS = 2
+WORKERS = 3
+"""More than two cores: much of a life is waiting for machines and people."""
 LOOK_S = 1.0
 PROGRAMS = {
     "tamper": ("--count", "10000"),
@@ -22,6 +23,8 @@ PROGRAMS = {
 """Other harnesses beside this one that belong to the long run, and what each is given."""
 SAMPLE = 12
 """Calls that are killed or fail in the short run; all of them in the long one."""
+FAILED_SYNCS = 3
+"""Syncs that fail in the short run; each of a life's in the long one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,13 @@ def plant(shop: Any, job: Job) -> tuple[Counter[str], list[str]]:
     return Counter(planted=1), [f"{job.name} was planted and not found"]
 
 
+def syncs(shop: Any, job: Job) -> tuple[Counter[str], list[str]]:
+    """Fail syncs that forget what they were for; `amount` of them."""
+    from tools.faults import unsynced
+
+    return unsynced.run(shop, job.amount, job.seed)
+
+
 def program(shop: Any, job: Job) -> tuple[Counter[str], list[str]]:
     """Run another harness of this folder, as a program of its own."""
     command = [sys.executable, "-m", f"tools.faults.{job.name}", *PROGRAMS[job.name]]
@@ -100,7 +110,7 @@ def calls(shop: Any, job: Job) -> tuple[Counter[str], list[str]]:
 
 
 KINDS: dict[str, Callable[[Any, Job], tuple[Counter[str], list[str]]]] = {
-    one.__name__: one for one in (states, cuts, plant, calls, program)
+    one.__name__: one for one in (states, cuts, plant, calls, syncs, program)
 }
 
 
@@ -110,10 +120,11 @@ def short() -> list[Job]:
 
     lives = [Job("states", name, scenarios.COINS) for name in scenarios.plays()]
     return [
-        Job("cuts", amount=200),
+        *(Job("cuts", amount=50, seed=seed) for seed in range(1, 5)),
         *lives,
         *(Job("plant", name) for name in planted.FAULTS),
         Job("calls", amount=SAMPLE),
+        Job("syncs", amount=FAILED_SYNCS),
     ]
 
 
@@ -127,6 +138,7 @@ def long() -> list[Job]:
         *lives,
         *(Job("plant", name) for name in planted.FAULTS),
         Job("calls", amount=1_000_000),
+        Job("syncs", amount=1_000_000),
         *(Job("program", name) for name in PROGRAMS),
     ]
 
@@ -135,9 +147,10 @@ def worked(jobs: Sequence[Job]) -> Iterator[Done]:
     """Yield what comes of each job, as it comes, from as many processes as there are cores for it."""
     context = multiprocessing.get_context("spawn")
     todo, done = context.Queue(), context.Queue()
-    for job in [*jobs, *([None] * WORKERS)]:
+    hands = min(WORKERS, len(jobs))
+    for job in [*jobs, *([None] * hands)]:
         todo.put(job)
-    workers = [context.Process(target=_work, args=(todo, done)) for _ in range(WORKERS)]
+    workers = [context.Process(target=_work, args=(todo, done)) for _ in range(hands)]
     for worker in workers:
         worker.start()
     left = len(jobs)

@@ -13,6 +13,8 @@ from store.queries import Queries
 from tools.faults.centre import Holding
 from tools.simulators import Values
 
+MEDIUM = "medium"
+"""The folder of a volume that backups go to: no start of the box reads it."""
 Said = tuple[str, ...]
 """A machine's result, as both it and the journal can name it: `glucose=5.6`, in order."""
 

@@ -22,12 +22,11 @@ import store.writer
 from gateway.forwarders import Accepted
 from gateway.forwarders.central import Central
 from store.facts import Instant
+from tools.faults.oracle import MEDIUM
 
 CHECKPOINT_EVERY = 12
 """Facts: many checkpoints in a short life. The one thing changed in a life without a planted fault."""
 PAUSE_S = 0.05
-MEDIUM = "medium"
-"""The folder that backups go to."""
 FULL = "PRAGMA synchronous = FULL"
 Fault = Callable[[ExitStack], None]
 FAULTS: dict[str, Fault] = {}

@@ -14,10 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import mfusepy
 
 from tools.faults.disk import (
+    Forgotten,
     Image,
     Named,
     Note,
@@ -70,6 +72,12 @@ class Volume:
         self.cut_at = cut_at
         self.when_off: Callable[[], None] = lambda: None
         """Called by whoever asked for the operation too many, before it fails."""
+        self.forgets: int | None = None
+        """How many syncs of files go well before one fails and what it was for is forgotten."""
+        self.when_forgotten: Callable[[], None] = lambda: None
+        """Called when that has happened, before the program hears of it."""
+        self.unread = range(0)
+        """Which of the reads to come the disk fails, each being one less."""
         self.names: dict[str, Inode] = {"": Inode(1, stat.S_IFDIR | 0o755, logged=True)}
         numbers = numbered(image)
         self._next = len(numbers) + 2
@@ -86,6 +94,23 @@ class Volume:
         if self.off.is_set():
             raise mfusepy.FuseOSError(errno.EIO)
         self.log.append(op)
+
+    def gives(self) -> bool:
+        """Say whether the read that is asked for now succeeds."""
+        failing = 0 in self.unread
+        self.unread = range(max(0, self.unread.start - 1), max(0, self.unread.stop - 1))
+        return not failing and not self.off.is_set()
+
+    def sync(self, file: Inode) -> None:
+        """Make a file's bytes durable. Raises the EIO that a program gets when they are forgotten instead."""
+        if self.forgets == 0:
+            self.forgets = None
+            self.record(Forgotten(file.ino))
+            self.when_forgotten()
+            raise mfusepy.FuseOSError(errno.EIO)
+        self.record(Sync(file.ino))
+        if self.forgets and file.logged:
+            self.forgets -= 1
 
     def note(self, key: int) -> None:
         """Note that somebody outside was told something now; the world goes on without power."""
@@ -136,11 +161,17 @@ class PlugFs(mfusepy.Operations):  # type: ignore[misc] # the package has no typ
 
     use_ns = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, ahead: bool = True) -> None:
+        self._ahead = ahead
         self.volumes: dict[str, Volume] = {}
         self._lock = threading.Lock()
         self._open: dict[int, tuple[Volume, Inode]] = {}
         self._handle = 0
+
+    def init_with_config(self, conn_info: Any, config_3: Any) -> None:
+        """Say how this is to be mounted."""
+        if not self._ahead:
+            conn_info.max_readahead = 0
 
     def _at(self, path: str) -> tuple[Volume, str]:
         name, _, inside = path.strip("/").partition("/")
@@ -180,7 +211,7 @@ class PlugFs(mfusepy.Operations):  # type: ignore[misc] # the package has no typ
     def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
         """Return bytes of a file."""
         volume, file = self._file(path, fh)
-        if volume.off.is_set():
+        if not volume.gives():
             raise mfusepy.FuseOSError(errno.EIO)
         return bytes(file.data[offset : offset + size])
 
@@ -234,7 +265,7 @@ class PlugFs(mfusepy.Operations):  # type: ignore[misc] # the package has no typ
         """Make a file's bytes durable."""
         with self._lock:
             volume, file = self._file(path, fh)
-            volume.record(Sync(file.ino))
+            volume.sync(file)
             return 0
 
     def fsyncdir(self, path: str, datasync: int, fh: int) -> int:
@@ -298,11 +329,14 @@ class PlugFs(mfusepy.Operations):  # type: ignore[misc] # the package has no typ
 
 
 @contextmanager
-def mounted(folder: Path) -> Iterator[PlugFs]:
-    """Mount a file system without volumes at *folder* until the block ends. Raises NoFuse."""
+def mounted(folder: Path, *, ahead: bool = True) -> Iterator[PlugFs]:
+    """Mount a file system without volumes at *folder* until the block ends. Raises NoFuse.
+
+    Unless it reads *ahead*, every read is one that somebody waits for.
+    """
     _must_have_fuse()
     folder.mkdir(parents=True, exist_ok=True)
-    plugs = PlugFs()
+    plugs = PlugFs(ahead=ahead)
     quick = {"attr_timeout": 0, "entry_timeout": 0, "negative_timeout": 0}
 
     def serve() -> None:

@@ -13,8 +13,8 @@ from store.journal import Journal
 from store.queries import Queries
 from tools.faults.box import GATEWAY, Box
 from tools.faults.disk import Image
-from tools.faults.oracle import BackedUp, Standing, standing
-from tools.faults.planted import IN_TIME, LATER, MEDIUM
+from tools.faults.oracle import MEDIUM, BackedUp, Standing, standing
+from tools.faults.planted import IN_TIME, LATER
 from tools.faults.states import DATABASE, KEY, Recording, lay
 from tools.faults.workshop import Workshop
 
@@ -22,7 +22,7 @@ OLD = Path(__file__).parents[2] / "tests/store/old"
 """Journals that earlier releases wrote, one a schema."""
 COINS = 2
 """Crash states by lot at each boundary, besides the four that are always looked at."""
-EVERY = {"upgrade": 60}
+EVERY = {"upgrade": 120}
 """Boundaries between two looks, where a state costs much: during an upgrade almost none is like another."""
 KEYS = (bytes(range(32, 64)), bytes(range(32)))
 """The keys of the kept journals that have names under lock, the one in use first."""

@@ -27,7 +27,7 @@ from store.queries import Queries
 from tools.faults.box import GATEWAY, OPERATOR, STATE
 from tools.faults.centre import Centre
 from tools.faults.disk import Disk, Image, Model, Note, Op, Sync, SyncFolder
-from tools.faults.oracle import BackedUp, Oracle, Standing, standing
+from tools.faults.oracle import MEDIUM, BackedUp, Oracle, Standing, standing
 from tools.faults.plugfs import UNLOGGED
 
 DATABASE = f"{STATE}/journal.db"
@@ -80,6 +80,7 @@ class Judge:
         self._centre = Centre()
         self._verdicts: dict[tuple[bytes, int], tuple[Standing | None, list[str]]] = {}
         self._answers: dict[tuple[bytes, int], list[str]] = {}
+        self._copies: dict[tuple[bytes, int], list[str]] = {}
         self._chain = _chain(self._recovered(_end(recording))[1])
         self.tally = Tally()
 
@@ -123,6 +124,10 @@ class Judge:
 
     def judge(self, image: Image, until: int) -> list[str]:
         """Return what is wrong with a state in which the first *until* were told."""
+        box = {path: data for path, data in image.items() if not path.startswith(f"{MEDIUM}/")}
+        return [*self._of_box(box, until), *self._backups(image, until)]
+
+    def _of_box(self, image: Image, until: int) -> list[str]:
         key, found = self._recovered(image)
         if (key, until) in self._answers and self._chance.random() > AGAIN:
             return self._answers[key, until]
@@ -131,7 +136,7 @@ class Judge:
             self._verdicts[key, turns] = self._started(image, turns)
         held, wrong = self._verdicts[key, turns]
         if held is not None:
-            wrong = [*wrong, *self._recording.oracle.broken(held, until), *self._backups(image, until)]
+            wrong = [*wrong, *self._recording.oracle.broken(held, until)]
         wrong = [*wrong, *self._strange(found)]
         self._answers[key, until] = wrong
         return wrong
@@ -192,6 +197,12 @@ class Judge:
     def _backup(self, data: bytes | None, facts: int) -> list[str]:
         if data is None:
             return ["backup lost: it was reported good"]
+        known = (blake2b(data, digest_size=20).digest(), facts)
+        if known not in self._copies:
+            self._copies[known] = self._copy(data, facts)
+        return self._copies[known]
+
+    def _copy(self, data: bytes, facts: int) -> list[str]:
         path = self._folder / "backup.db"
         path.write_bytes(data)
         queries = Queries(path)

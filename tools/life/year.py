@@ -17,8 +17,6 @@ from tools.life.world import DAY_S, Broken, LifeLoop, World, drawn
 from tools.people import person
 
 YEAR_DAYS = 365
-LONGEST_DAYS = 15.0
-"""No clinic stays shut for longer; what rests so long is another matter (`store.history.UNKEPT_DAYS`)."""
 PEOPLE = 120
 WHOLE_EVERY = 12
 """So many clinic days between two full verifications."""
@@ -33,11 +31,13 @@ class Life:
 
     clinic_days: int = 30
     exams: int = 4
+    rest_days: float = 15.0
+    """So long at most from one clinic day to the next, though the life is then shorter than a year."""
 
     @property
     def every_days(self) -> float:
-        """Days from one clinic day to the next; with few of them the life is shorter than a year."""
-        return min(YEAR_DAYS / self.clinic_days, LONGEST_DAYS)
+        """Days from one clinic day to the next."""
+        return min(YEAR_DAYS / self.clinic_days, self.rest_days)
 
 
 @dataclass(frozen=True, slots=True)
