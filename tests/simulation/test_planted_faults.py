@@ -1,6 +1,7 @@
 """The simulation is worth something: each of these faults, planted in the product, breaks a life."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tools.life.world import Broken
 from tools.life.year import Life, live
 
 SEEDS = range(1, 9)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SHORT = Life(clinic_days=8, exams=5)
 
 
@@ -59,13 +61,17 @@ def records_are_not_recognised(patch):
     patch.setattr(Transaction, "next_measurement_id", lambda self, *_: self.next_id)
 
 
-def queue_ordered_by_the_wall_clock(patch):
-    due = outbox.due
+def queue_followed_by_the_wall_clock(patch):
+    due, reached = outbox.due, {}
 
-    def by_wall_clock(connection, ring, forwarder, limit):
-        return sorted(due(connection, ring, forwarder, limit), key=lambda one: one.measurement.recorded.utc)
+    def later(connection, ring, forwarder, limit):
+        found = due(connection, ring, forwarder, limit)
+        times = [one.measurement.recorded.utc for one in found]
+        since = reached.setdefault(forwarder, min(times, default=EPOCH))
+        reached[forwarder] = max([since, *times[:1]])
+        return [one for one, recorded in zip(found, times, strict=True) if recorded >= since]
 
-    patch.setattr(queries.outbox, "due", by_wall_clock)
+    patch.setattr(queries.outbox, "due", later)
 
 
 def withdrawals_are_not_sent(patch):
@@ -116,7 +122,7 @@ FAULTS = (
     marked_as_sent_before_the_answer,
     bound_to_whoever_came_last,
     records_are_not_recognised,
-    queue_ordered_by_the_wall_clock,
+    queue_followed_by_the_wall_clock,
     withdrawals_are_not_sent,
     refused_ones_are_dropped,
     an_old_answer_settles_a_new_version,
