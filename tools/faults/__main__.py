@@ -24,6 +24,7 @@ def summary(all_done: Sequence[Done], seconds: float) -> dict[str, Any]:
         "distinct",
         "started",
         "live_cuts",
+        "came_up",
         "planted",
         "caught",
         "kills",

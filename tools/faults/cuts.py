@@ -32,6 +32,8 @@ class Cuts:
         self._box, self._folder = box, folder
         self._chance = random.Random(seed)  # noqa: S311
         self._image: Image = {}
+        self._down = 0
+        """Lives in a row that were cut before the service was up: each gives the next one more time."""
         self.tally = Tally()
 
     async def run(self, cuts: int, plant: str = "") -> None:
@@ -47,7 +49,8 @@ class Cuts:
     async def _life(self, plant: str) -> None:
         box, chance = self._box, self._chance
         early = chance.random() < 0.3
-        volume = box.on(self._image, 1 + chance.randrange(EARLY if early else LATE))
+        self._down += 1
+        volume = box.on(self._image, 1 + chance.randrange((EARLY if early else LATE) * self._down))
         with suppress(Away):
             async with box.life(plant) as life:
                 if chance.random() < 0.5:
@@ -62,6 +65,8 @@ class Cuts:
     async def _work(self) -> None:
         box = self._box
         await box.up()
+        self.tally.came_up += 1
+        self._down = 0
         for one in (await box.ask("GET", "/v1/exams"))["exams"]:
             await box.close(str(one["id"]))
         while True:

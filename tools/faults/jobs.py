@@ -23,6 +23,8 @@ PROGRAMS = {
 """Other harnesses beside this one that belong to the long run, and what each is given."""
 SAMPLE = 12
 """Calls that are killed or fail in the short run; all of them in the long one."""
+ROW, LIVELY = 50, 3
+"""Cuts in a row on one box; one life in so many must have come up before its cut, or the row shows little."""
 FAILED_SYNCS = 3
 """Syncs that fail in the short run; each of a life's in the long one."""
 
@@ -67,7 +69,11 @@ def cuts(shop: Any, job: Job) -> tuple[Counter[str], list[str]]:
     from tools.faults.cuts import in_a_row
 
     tally = in_a_row(shop, job.amount, job.seed)
-    return Counter(live_cuts=tally.states) + tally.faults, [tally.first] if tally.first else []
+    numbers = Counter(live_cuts=tally.states, came_up=tally.came_up)
+    wrong = [tally.first] if tally.first else []
+    if job.amount >= ROW and tally.came_up * LIVELY < tally.states:
+        wrong.append(f"of {tally.states} lives that were cut only {tally.came_up} had come up before")
+    return numbers + tally.faults, wrong
 
 
 def plant(shop: Any, job: Job) -> tuple[Counter[str], list[str]]:
@@ -120,7 +126,7 @@ def short() -> list[Job]:
 
     lives = [Job("states", name, scenarios.COINS) for name in scenarios.plays()]
     return [
-        *(Job("cuts", amount=50, seed=seed) for seed in range(1, 5)),
+        *(Job("cuts", amount=ROW, seed=seed) for seed in range(1, 5)),
         *lives,
         *(Job("plant", name) for name in planted.FAULTS),
         Job("calls", amount=SAMPLE),

@@ -57,6 +57,8 @@ class Tally:
     distinct: int = 0
     started: int = 0
     """Times the whole service was started on a state."""
+    came_up: int = 0
+    """Lives, of those that were cut in a row, in which the service was up before its cut."""
     faults: Counter[str] = field(default_factory=Counter)
     first: str = ""
     """The first fault, with where it was."""
