@@ -65,6 +65,7 @@ class OnAir:
         self.silent = False
         self.half = False
         self.noise: deque[bytes] = deque()
+        self._off = False
         self._clock, self._tell = clock, tell
         self._numbers = count(1)
         config = DeviceConfiguration(
@@ -81,8 +82,8 @@ class OnAir:
         await self.device.power_on()
 
     async def wake(self) -> None:
-        """Tell what is to be told, if anything is."""
-        raise NotImplementedError
+        """Be in range again, and tell what is to be told, if anything is."""
+        self._off = False
 
     async def take(self, cue: Cue) -> None:
         """Do what a person does with the machine; raises OrderRefused."""
@@ -90,6 +91,7 @@ class OnAir:
 
     async def off(self) -> None:
         """Go out of range: no goodbye. What was not told is told after `wake`."""
+        self._off = True
         await self.device.stop_advertising()
         self.controller.lose_link()
 
@@ -117,22 +119,16 @@ class GattMachine(OnAir):
         self._pending: deque[Result] = deque()
         self._unread = False
         self._asked_last = b""
-        self._off = False
         self._subscribed: set[str] = set()
         self._values = {name: self._told(name, indicated) for name, indicated in machine.told.items()}
         self._make()
 
     async def wake(self) -> None:
         """Be in range; advertise if there is something to tell and nobody is connected."""
-        self._off = False
+        await super().wake()
         if (self._pending or self._unread) and not self.silent and not self.device.connections:
             await self.device.stop_advertising()
             await self.device.start_advertising()
-
-    async def off(self) -> None:
-        """Go out of range."""
-        self._off = True
-        await super().off()
 
     async def take(self, cue: Cue) -> None:
         """Measure, fail, or put records of other days into the memory; then wake."""
@@ -267,7 +263,7 @@ class GattMachine(OnAir):
 
 
 class AdvertMachine(OnAir):
-    """A scale that only advertises."""
+    """A scale that only advertises: it says nothing until somebody stands on it."""
 
     def __init__(
         self,
@@ -278,16 +274,6 @@ class AdvertMachine(OnAir):
     ) -> None:
         super().__init__(controller, clock, tell)
         self._machine = machine
-        self._off = False
-
-    async def wake(self) -> None:
-        """Come into range: it says nothing until somebody stands on it."""
-        self._off = False
-
-    async def off(self) -> None:
-        """Go out of range."""
-        self._off = True
-        await super().off()
 
     async def take(self, cue: Cue) -> None:
         """Weigh somebody."""

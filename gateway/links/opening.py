@@ -49,7 +49,7 @@ async def open_link(
         return await Cp2110Link.opened(port, held(port, path), line)
     if device.bulk and (bulk := _bulk(target, root)) is not None:
         return await open_bulk(port, bulk)
-    return await open_serial(target, line)
+    return await open_serial(port, line)
 
 
 def _bulk(target: str, root: Path) -> Bulk | None:

@@ -123,7 +123,7 @@ def seen(port: str, root: Path = ROOT) -> str | None:
 
     A URL is always taken as there: only opening it tells.
     """
-    for among in (lines, hids, bulks):
+    for among in (ports, hids, bulks):
         with suppress(Unavailable, OSError):
             name = resolve(port, root, among)
             if "://" in name:
@@ -173,10 +173,11 @@ def _hid(entry: Path, device: Path) -> PortInfo | None:
 
 def _bulk(entry: Path, root: Path) -> PortInfo | None:
     """Return a USB interface with bulk endpoints both ways and no driver, as its device; None for another."""
+    if (entry / "driver").exists() and (entry / "driver").resolve().name != "usbfs":
+        return None  # nearly all there are; their endpoints need not be read
     ends = [int(_line(end / "bEndpointAddress") or "0", 16) for end in entry.glob("ep_*") if _is_bulk(end)]
     ins, outs = [end for end in ends if end & 0x80], [end for end in ends if not end & 0x80]
-    taken = (entry / "driver").exists() and (entry / "driver").resolve().name != "usbfs"
-    if not ins or not outs or taken:
+    if not ins or not outs:
         return None
     usb = entry.resolve().parent
     bus, number = (int(_line(usb / name) or "0") for name in ("busnum", "devnum"))
