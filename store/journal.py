@@ -90,24 +90,12 @@ class Journal:
             aside.finish(path)
             intruders.refuse_writers(path)
             _write_again(path)
-            lost, place = None, room or Room(path.parent)
+            place = room or Room(path.parent)
 
             def begun(connection: sqlite3.Connection) -> Pen:
                 return Pen(connection, gateway, "", now, tuple(forwarders), names, place)
 
-            try:
-                if recover and _is_unsound(path):
-                    raise JournalDamaged("it was found damaged while it was in use")
-                unclean = _was_left(path)
-                pen, head = _begun_surely(path, begun)
-            except (sqlite3.DatabaseError, JournalDamaged) as error:
-                if not recover or not aside.is_damage(error, path):
-                    raise
-                from store import recovery  # noqa: PLC0415 - hardly ever needed
-
-                must_be_readable(path)
-                lost, unclean = recovery.recover(path, begun), False
-                pen, head = _begun(path, begun)
+            pen, head, lost, unclean = _taken_up(path, begun, recover=recover)
         except sqlite3.Error as error:
             os.close(lock)
             raise store_error(error, path.parent) from error
@@ -158,6 +146,28 @@ def _begun(path: Path, pen: Callable[[sqlite3.Connection], Pen]) -> tuple[Pen, H
     except BaseException:
         connection.close()
         raise
+
+
+def _taken_up(
+    path: Path, begun: Callable[[sqlite3.Connection], Pen], *, recover: bool
+) -> tuple[Pen, Head, Recovery | None, bool]:
+    """Begin on what lies there, with *recover* on what can be proven of it where it is damaged.
+
+    Also returned: what a recovery lost, and whether a WAL was left that the check at start has not read.
+    """
+    try:
+        if recover and _is_unsound(path):
+            raise JournalDamaged("it was found damaged while it was in use")
+        unclean = _was_left(path)
+        return *_begun_surely(path, begun), None, unclean
+    except (sqlite3.DatabaseError, JournalDamaged) as error:
+        if not recover or not aside.is_damage(error, path):
+            raise
+    from store import recovery  # noqa: PLC0415 - hardly ever needed
+
+    must_be_readable(path)
+    lost = recovery.recover(path, begun)
+    return *_begun(path, begun), lost, False
 
 
 def _begun_surely(path: Path, pen: Callable[[sqlite3.Connection], Pen]) -> tuple[Pen, Head]:
