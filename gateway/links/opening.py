@@ -1,4 +1,4 @@
-"""Opens what a driver needs: a serial line, a HID device, or a Bluetooth device through the radio."""
+"""Opens what a driver needs: a serial line, a USB device, or a Bluetooth device through the radio."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
