@@ -6,11 +6,15 @@ chain still holds.
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from struct import pack
+from struct import Struct
 from typing import NamedTuple
 
 GENESIS = bytes(32)
 """What the first fact of a journal from before there were signatures names as its predecessor."""
+
+_LENGTH = Struct(">I").pack
+_NUMBER = Struct(">IQI").pack
+"""The number's length, the number, the length of what follows."""
 
 
 class Link(NamedTuple):
@@ -38,9 +42,9 @@ def digest(prev: bytes, seq: int, fact: str, at: bytes, body_hash: bytes) -> byt
     `seq` is 8 bytes big-endian, `at` the stored JSON of the instant, so no two different facts encode alike.
     """
     name = fact.encode()
-    layout = f">I{len(prev)}sIQI{len(name)}sI{len(at)}sI{len(body_hash)}s"
-    parts = (len(prev), prev, 8, seq, len(name), name, len(at), at, len(body_hash), body_hash)
-    return sha256(pack(layout, *parts)).digest()
+    number = _NUMBER(8, seq, len(name))
+    parts = (_LENGTH(len(prev)), prev, number, name, _LENGTH(len(at)), at, _LENGTH(len(body_hash)), body_hash)
+    return sha256(b"".join(parts)).digest()
 
 
 def root(key: str, seals: bytes, signs: bytes) -> bytes:

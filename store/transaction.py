@@ -110,13 +110,18 @@ class Transaction(View):
         self.forgetful = False
         """Whether nothing of what this command overwrote may stay in the file's companions."""
         self._first = head.seq + 1
+        self._now: Instant | None = None
+        self._looked = False
+        """Whether this moment was held against the last fact before it."""
         self._touched: dict[str, _Touched] = {}
         self._highest: Mapping[str, int] = {}
         """Of measurements that lost versions with a damaged file: the highest there was."""
 
     def now(self) -> Instant:
-        """Return this moment."""
-        return self._pen.now()
+        """Return this command's moment, which all its facts bear; the clock is read once."""
+        if self._now is None:
+            self._now = self._pen.now()
+        return self._now
 
     @property
     def next_seq(self) -> int:
@@ -158,10 +163,13 @@ class Transaction(View):
         return fact
 
     def look(self) -> Instant:
-        """Return this moment; where our clock was set since the last fact, a `ClockSet` is written first."""
-        at, last = self._pen.now(), self.head.at
+        """Return `now`; where our clock was set since the last fact, a `ClockSet` is written first."""
+        at, last = self.now(), self.head.at
+        if self._looked:
+            return at
         if last is not None and last.boot_id == at.boot_id and clocks.turns(self.head.course, at):
             self._written(ClockSet(before=clocks.ran_on(last, at), after=at), at)
+        self._looked = True
         return at
 
     def last_at(self) -> Instant | None:
@@ -178,7 +186,7 @@ class Transaction(View):
             (seq, self._first, key, stamp, written, body_hash, prev, hashed),
         )
         fact = Fact(seq, key, at, body, prev, hashed)
-        if clocks.turns(course, at):
+        if at is not before and clocks.turns(course, at):
             clocks.note(self._connection, seq, before, at)
             course = at
         self.head = Head(seq, hashed, at, course)
@@ -231,7 +239,7 @@ class Transaction(View):
     def nested(self) -> Iterator[None]:
         """An inner savepoint: an exception inside undoes only the inside, and goes on to the caller."""
         self._must_be_open()
-        kept = (self.head, len(self.facts), dict(self._touched))
+        kept = (self.head, len(self.facts), dict(self._touched), self._looked)
         self._connection.execute("SAVEPOINT inner")
         try:
             yield
@@ -239,7 +247,7 @@ class Transaction(View):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK TO inner")
                 self._connection.execute("RELEASE inner")
-            self.head, length, self._touched = kept
+            self.head, length, self._touched, self._looked = kept
             del self.facts[length:]
             raise
         self._connection.execute("RELEASE inner")

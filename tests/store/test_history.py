@@ -20,7 +20,7 @@ def event(device: str, code: str, **detail: str) -> DeviceEvent:
 def reading(tx, seconds: int, failed: str | None = None, **context: str) -> None:
     """Append a live reading that began *seconds* before it came."""
     now = tx.now()
-    began = Instant(now.utc, now.boottime_ns + 10**9 - seconds * 10**9, BOOT, False)
+    began = Instant(now.utc, now.boottime_ns - seconds * 10**9, BOOT, False)
     tx.append(
         Received(
             measurement=tx.next_measurement_id("bp", None, "pm6750", None),
