@@ -3,9 +3,6 @@
 Seconds, syncs (counted from outside by strace) and bytes given to the disk (counted by the kernel).
 """
 
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,14 +16,13 @@ from gateway.receiving import receive, values_of
 from protocol.readings import Reading
 from store.facts import Instant, Received
 from store.journal import Journal, Transaction
-from tools.bench import beside, stock
+from tools.bench import beside, stock, syncs
 from tools.bench.figures import Line, Scale, Target, alternated, median
 from tools.bench.raw import BareSqlite, JournalRows, RawFile
 
 SAMPLE = 10
 """Appends that tell how many bytes one stores."""
 IO = Path("/proc/self/io")
-SYNCS = "fsync,fdatasync,sync_file_range,msync"
 Command = Callable[[Transaction], object]
 
 
@@ -58,7 +54,7 @@ def measure(scale: Scale, folder: Path) -> Iterator[Line]:
             yield from _one_by_one(rig, what, commands, row, scale.of(400, 5))
             yield _written(rig, what, commands, row, scale.of(200, 5))
     yield from beside.measure(scale, folder, measurements)
-    yield _synced(folder, scale.of(1000, 20))
+    yield from syncs.measure(scale, folder)
 
 
 def facts() -> Iterator[Command]:
@@ -80,12 +76,17 @@ def measurements() -> Iterator[Command]:
 
 
 def append_all(folder: str, commits: int) -> None:
-    """Write *commits* measurements one by one; run under strace in a program of its own."""
+    """Write *commits* measurements one by one; run in a program of its own."""
     journal = stock.opened(Path(folder))
     journal.submit(stock.open_exam(0)).result()
     for command in islice(measurements(), commits):
         journal.submit(command).result()
     journal.close()
+
+
+def beside_bare(folder: str, commits: int) -> None:
+    """Print what `beside.tell` finds of *commits* measurements; run in a program of its own."""
+    beside.tell(Path(folder), list(islice(measurements(), commits)))
 
 
 def _received(key: str, reading: Reading, began: Instant) -> Received:
@@ -158,31 +159,6 @@ def _bytes_of(deed: Callable[[], object]) -> int:
 def _given() -> int:
     fields = dict(line.split(": ") for line in IO.read_text(encoding="ascii").splitlines())
     return int(fields["write_bytes"])
-
-
-def _synced(folder: Path, commits: int) -> Line:
-    """Count the syncs of *commits* measurements, less those of opening and closing."""
-    name, target = "a measurement, one a commit: syncs, checkpoints too", Target(1.3, on="ours")
-    strace = shutil.which("strace")
-    if strace is None:
-        return Line(name, "", None, target=target, note="strace is not installed")
-    found = [_syncs(strace, folder / f"synced-{number}", number) for number in (0, commits)]
-    if None in found:
-        return Line(name, "", None, target=target, note="strace may not look into processes here")
-    none, some = (number or 0 for number in found)
-    return Line(name, "", (some - none) / commits, 1.0, "one sync a commit", target)
-
-
-def _syncs(strace: str, folder: Path, commits: int) -> int | None:
-    folder.mkdir()
-    told = folder / "strace"
-    code = f"from tools.bench.appends import append_all; append_all({str(folder)!r}, {commits})"
-    options = ["-f", "--seccomp-bpf", "-qq", "-c", "-e", f"trace={SYNCS}", "-o", str(told)]
-    ended = subprocess.run([strace, *options, sys.executable, "-c", code], capture_output=True, check=False)
-    if ended.returncode:
-        return None
-    rows = [line.split() for line in told.read_text(encoding="utf-8").splitlines()]
-    return sum(int(row[3]) for row in rows if row and row[-1] in SYNCS.split(","))
 
 
 def _against(row: bytes) -> str:

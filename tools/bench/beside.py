@@ -81,6 +81,13 @@ def _grouped(folder: Path, commands: Sequence[Command], waiting: int) -> Iterato
     yield Line(f"{WHOLE}, {waiting} waiting: facts", "/s", whole, bare, AGAINST)
 
 
+def tell(folder: Path, commands: Sequence[Command]) -> None:
+    """Print the median seconds of a measurement's commit, its facts ready made, and of bare SQLite's."""
+    with _deeds(folder, commands, 1) as (appended, _, told):
+        ready, bare = alternated(len(commands), appended, told)
+    print(median(ready), median(bare))
+
+
 @contextmanager
 def _deeds(folder: Path, commands: Sequence[Command], waiting: int) -> Iterator[Deeds]:
     """Give what commits the next *waiting* of *commands*: their facts ready made, themselves, bare SQLite."""
