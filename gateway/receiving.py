@@ -23,6 +23,9 @@ from store.journal import Transaction
 
 log = logging.getLogger(__name__)
 
+MAY_BE_SENT = frozenset({"final", "corrected"})
+"""That the time of such a one is not known after all must be sent, too, not held back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contact:
@@ -167,6 +170,13 @@ def _bind(tx: Transaction, measurement: str, decision: Decision) -> None:
     )
 
 
+def _there(tx: Transaction, key: str) -> Measurement:
+    measurement = tx.measurement(key)
+    if measurement is None:
+        raise LookupError(key)
+    return measurement
+
+
 def judge(
     tx: Transaction,
     measurement_id: str,
@@ -180,11 +190,9 @@ def judge(
     """Write the verdict on a measurement as it stands, and the BMI where it completes one.
 
     Judged again, what was final is corrected, and stays so where its time turns out to be unknown. *was* is
-    the time it counted for, where this is done because that is known better now.
+    the time it counted for, where this is done because that is known better now. LookupError: no such one.
     """
-    measurement = tx.measurement(measurement_id)
-    if measurement is None:
-        raise LookupError(measurement_id)
+    measurement = _there(tx, measurement_id)
     timing = times_known.timing(tx, measurement, zone)
     effective = times.effective(timing)
     bmi = body_mass_index(tx, measurement)
@@ -206,8 +214,7 @@ def judge(
     status = verification.status(measurement.exam is not None, found)
     if status == "final" and bmi is not None:
         tx.append(bmi)
-    # A final one may have been sent: that its time is not known after all must be sent, too, not held back.
-    if (status == "final" or was is not None) and measurement.status in {"final", "corrected"}:
+    if (status == "final" or was is not None) and measurement.status in MAY_BE_SENT:
         status = "corrected"
     tx.append(Judged(measurement=measurement_id, status=status, effective=effective, findings=found))
 

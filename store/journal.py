@@ -4,8 +4,9 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,9 +17,10 @@ from store.facts import Fact, Instant
 from store.faults import may_pass, must_be_readable, os_error, store_error
 from store.integrity import tail_problems
 from store.migrations import migrate
+from store.pen import Head, Pen
 from store.queries import Queries
 from store.room import Room
-from store.transaction import Head, Pen, Transaction
+from store.transaction import Transaction
 from store.vault import Vault
 from store.writer import BUSY_MS, Writer, WriterOf
 
@@ -85,7 +87,7 @@ class Journal:
         version.must_be_suitable()
         lock = hold(path)
         names = Vault(key_file or keyring.default_file(path))
-        try:
+        with _held_if_opened(lock, path):
             backup.finish(path)
             aside.finish(path)
             intruders.refuse_writers(path)
@@ -96,15 +98,6 @@ class Journal:
                 return Pen(connection, gateway, "", now, tuple(forwarders), names, place)
 
             pen, head, lost, unclean = _taken_up(path, begun, recover=recover)
-        except sqlite3.Error as error:
-            os.close(lock)
-            raise store_error(error, path.parent) from error
-        except OSError as error:
-            os.close(lock)
-            raise os_error(error, path) from error
-        except BaseException:
-            os.close(lock)
-            raise
         made = cls(writer(pen, head, on_commit), Queries(path, names), lock, lost)
         made.unclean = unclean
         return made
@@ -136,6 +129,20 @@ class Journal:
         self._writer.stop()
         os.close(self._lock)
         self._lock = -1
+
+
+@contextmanager
+def _held_if_opened(lock: int, path: Path) -> Iterator[None]:
+    """Let go of *lock* where what is done inside fails; what the disk said is told as a StoreError."""
+    try:
+        yield
+    except BaseException as error:
+        os.close(lock)
+        if isinstance(error, sqlite3.Error):
+            raise store_error(error, path.parent) from error
+        if isinstance(error, OSError):
+            raise os_error(error, path) from error
+        raise
 
 
 def _begun(path: Path, pen: Callable[[sqlite3.Connection], Pen]) -> tuple[Pen, Head]:

@@ -15,8 +15,9 @@ from protocol.errors import JournalDamaged
 from store import migrations, remains, rows, salvage, signing
 from store.aside import SIDES, Recovery, beside, finish, free, new_mark, sync
 from store.facts import Pruned, Recovered
+from store.pen import Head, Pen
 from store.proof import Run
-from store.transaction import Head, Pen, Transaction
+from store.transaction import Transaction
 from store.vault import Vault
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,6 @@
 """What a command may do while it holds the journal's pen: append facts, read what they add up to so far."""
 
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import NamedTuple
@@ -42,10 +41,10 @@ from store.facts import (
     Reissued,
     ResidentErased,
 )
+from store.pen import Head, Pen
 from store.projections import AboutMeasurement, encode, fold, project, replace, settle
 from store.residents import Identifier, Resident
-from store.room import Room
-from store.vault import Ring, Vault
+from store.vault import Ring
 from store.view import View
 
 _OF_EXAMS = frozenset({ExamOpened, ExamClosed, ItemSkipped, Bound, ManualEntry})
@@ -54,34 +53,6 @@ _BEGINS = _FIRST | {Reissued}
 """What makes a measurement that must not be there yet; `_FIRST` rests on no other one."""
 FIRST_KEY = "the first to sign"
 KEY_AGAIN = "named again, for the fact that named it is lost"
-
-
-class Head(NamedTuple):
-    """The chain's end; undone with the facts after it."""
-
-    seq: int
-    hash: bytes
-    at: Instant | None = None
-    """When its fact was written; None where there is none."""
-    course: Instant | None = None
-    """Where the course began that our clock was on; None in an empty journal."""
-
-    @classmethod
-    def of(cls, connection: sqlite3.Connection, seq: int, digest: bytes) -> "Head":
-        """Return the end of what stands in a file."""
-        return cls(seq, digest, clocks.written_at(connection, seq), clocks.course(connection))
-
-
-class Pen(NamedTuple):
-    """What every command of one journal writes with; `mark` is this journal file's own, born with it."""
-
-    connection: sqlite3.Connection
-    gateway: str
-    mark: str
-    now: Callable[[], Instant]
-    forwarders: Sequence[str]
-    vault: Vault
-    room: Room | None = None
 
 
 class _Touched(NamedTuple):

@@ -20,8 +20,9 @@ from store import signing
 from store.facts import Fact
 from store.faults import READ_FAILED, store_error
 from store.intruders import Watch
+from store.pen import Head, Pen
 from store.room import Room
-from store.transaction import Head, Pen, Transaction
+from store.transaction import Transaction
 
 log = logging.getLogger(__name__)
 

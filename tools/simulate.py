@@ -69,6 +69,16 @@ def _machine(driver: Driver) -> Simulator:
     return simulators.simulator(driver.name)
 
 
+def _played(
+    driver: Driver, recording: Path | None, pairs: Sequence[str], clock: MachineClock, chance: Random
+) -> tuple[Device, Callable[[Random], Values] | None]:
+    """Return the device, and who stands before it; before a recording nobody."""
+    if recording is not None:
+        return recited(transcript.parse(recording.read_text(encoding="utf-8")).turns), None
+    machine = _machine(driver)
+    return machine.device(Setup(_options(machine, pairs), clock, chance)), machine.person
+
+
 def _on_the_air(
     driver: Driver, recording: Path | None, *, interval: float | None, seed: int, clock_offset: float
 ) -> None:
@@ -156,21 +166,14 @@ def simulate(
     That needs root, /dev/vhci and bluetoothd, and shows one machine at a time; machines without a simulation
     play a recording, once, to whoever connects.
     """
+    every = None if script else interval
     if driver.bluetooth:
         if link or pace or pairs:
             raise click.UsageError("--pty, --pace and --set are for a machine with a cable")
-        every = None if script else interval
         _on_the_air(driver, recording, interval=every, seed=seed, clock_offset=clock_offset)
         return
-    chance = Random(seed)  # noqa: S311 (plausible people, no secret)
-    person: Callable[[Random], Values] | None = None
-    clock = MachineClock(clock_offset)
-    if recording:
-        device = recited(transcript.parse(recording.read_text(encoding="utf-8")).turns)
-    else:
-        machine = _machine(driver)
-        setup = Setup(_options(machine, pairs), clock, chance)
-        device, person = machine.device(setup), machine.person
+    chance, clock = Random(seed), MachineClock(clock_offset)  # noqa: S311 (plausible people, no secret)
+    device, person = _played(driver, recording, pairs, clock, chance)
     terminal = Terminal(link)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     player = Player(
@@ -181,7 +184,7 @@ def simulate(
         chance=chance,
         clock=clock,
         orders=sys.stdin.fileno() if script else None,
-        interval=None if script else interval,
+        interval=every,
         pace=pace,
     )
     try:

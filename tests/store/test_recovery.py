@@ -16,9 +16,9 @@ from store import aside, keyring, recovery
 from store.audit import Wanted
 from store.facts import Instant
 from store.journal import Journal
+from store.pen import Pen
 from store.residents import Identifier
 from store.room import Room
-from store.transaction import Pen
 from store.vault import Vault
 from tools.faults.specimen import BOOTS, PEOPLE, START, made
 

@@ -18,7 +18,7 @@ from store import chain, cipher, signing
 from store.facts import AnyBody, Fact
 from store.journal import Journal, Transaction
 from store.keyring import Key
-from store.transaction import Head, Pen
+from store.pen import Head, Pen
 from store.writer import GROUP, Writer
 from tools.bench import stock
 from tools.bench.figures import Line, Scale, Target, alternated, median, percentile

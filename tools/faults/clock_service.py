@@ -90,47 +90,64 @@ async def play(folder: Path) -> Mapping[str, object]:
         await asyncio.gather(stage.start_machines(), stage.start_fhir())
         wall.set(100 - round(time.time()), kept=False)
         await wall.start(stage)
-        who = {"identifiers": [{"system": "cn-id", "value": person(0).cn_id}], "name": person(0).name}
-        exam = str((await stage.post("/v1/exams", {"resident": who, "operator": OPERATOR}))["id"])
-        first, *when = await weighed(stage, exam, vitals.weight())
-        must(first["received"]["utc"] < "1971", "the service does not live in 1970", first)
-        must(first["status"] == "preliminary", "a time nobody knows was called final", first)
-        must(first["effective"]["time"] is None, "a time nobody knows was given", first)
-
-        wall.set(0, kept=True)
-        second, *then = await weighed(stage, exam, vitals.weight())
-        must(within(second, *then), "not the true time", second)
-
-        async def retimed() -> Row | None:
-            rows = {row["id"]: row for row in await measurements(stage, exam)}
-            return rows[first["id"]] if rows[first["id"]]["status"] == "final" else None
-
-        put_right = await stage.until(retimed, "the first measurement was not put right")
-        must(within(put_right, *when), "put right, but not to the true time", put_right)
-
-        wall.set(-3600, kept=False)
-        third, *after = await weighed(stage, exam, vitals.weight())
-        must(within(third, *after), "a step back misled it", third)
-        await stage.kill_gateway()
-        await asyncio.gather(*(machine.replug() for machine in stage.machines.values()))
-        await wall.start(stage)
-        fourth, *last = await weighed(stage, exam, vitals.weight())
-        must(within(fourth, *last), "a step back and a kill misled it", fourth)
-
+        exam = await _exam(stage)
+        rows = await _until_time_came(stage, exam, wall, vitals)
+        rows += await _stepped_back(stage, exam, wall, vitals)
         await stage.until(lambda: delivered(stage), "the outbox did not empty", 120)
         remote = await observations(stage.fhir.base_url)
         await stage.stop_gateway()
-        config = str(stage.write_config())
-        verify = [sys.executable, "-m", "tools.main", "journal", "verify", "--config", config]
-        sound = await asyncio.to_thread(subprocess.run, verify, capture_output=True, check=False)
-        must(sound.returncode == 0, f"journal verify: {sound.stdout!r}", {})
-    rows = [put_right, second, third, fourth]
+        await _must_be_sound(stage)
     return {
         "measurements": len(rows),
         "at_the_centre": len(remote),
         "rules": [row["effective"]["rule"] for row in rows],
         "wrong_times": 0,
     }
+
+
+async def _until_time_came(stage: Stage, exam: str, wall: Wall, vitals: Vitals) -> list[Row]:
+    """Weigh in 1970, let the time come and weigh again; the first must be put right."""
+    first, *when = await weighed(stage, exam, vitals.weight())
+    must(first["received"]["utc"] < "1971", "the service does not live in 1970", first)
+    must(first["status"] == "preliminary", "a time nobody knows was called final", first)
+    must(first["effective"]["time"] is None, "a time nobody knows was given", first)
+
+    wall.set(0, kept=True)
+    second, *then = await weighed(stage, exam, vitals.weight())
+    must(within(second, *then), "not the true time", second)
+
+    async def retimed() -> Row | None:
+        rows = {row["id"]: row for row in await measurements(stage, exam)}
+        return rows[first["id"]] if rows[first["id"]]["status"] == "final" else None
+
+    put_right = await stage.until(retimed, "the first measurement was not put right")
+    must(within(put_right, *when), "put right, but not to the true time", put_right)
+    return [put_right, second]
+
+
+async def _stepped_back(stage: Stage, exam: str, wall: Wall, vitals: Vitals) -> list[Row]:
+    """Weigh after a step back, and after a kill; neither may mislead."""
+    wall.set(-3600, kept=False)
+    third, *after = await weighed(stage, exam, vitals.weight())
+    must(within(third, *after), "a step back misled it", third)
+    await stage.kill_gateway()
+    await asyncio.gather(*(machine.replug() for machine in stage.machines.values()))
+    await wall.start(stage)
+    fourth, *last = await weighed(stage, exam, vitals.weight())
+    must(within(fourth, *last), "a step back and a kill misled it", fourth)
+    return [third, fourth]
+
+
+async def _exam(stage: Stage) -> str:
+    who = {"identifiers": [{"system": "cn-id", "value": person(0).cn_id}], "name": person(0).name}
+    return str((await stage.post("/v1/exams", {"resident": who, "operator": OPERATOR}))["id"])
+
+
+async def _must_be_sound(stage: Stage) -> None:
+    config = str(stage.write_config())
+    verify = [sys.executable, "-m", "tools.main", "journal", "verify", "--config", config]
+    sound = await asyncio.to_thread(subprocess.run, verify, capture_output=True, check=False)
+    must(sound.returncode == 0, f"journal verify: {sound.stdout!r}", {})
 
 
 @click.command()

@@ -5,7 +5,8 @@ from concurrent.futures import Future
 from typing import Literal, Protocol, TypeVar
 
 from store.facts import Fact
-from store.transaction import Head, Pen, Transaction
+from store.pen import Head, Pen
+from store.transaction import Transaction
 from store.writer import CHECKPOINT_IDLE, IDLE_S, Job, Writer
 from tools.life.world import World
 
