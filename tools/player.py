@@ -173,6 +173,8 @@ class Player:
         if attached != self._attached:
             self._settled = now + SETTLE_S if attached else None
             self._tell({"host": attached})
+            if not attached:
+                self._terminal.forget_unread()
         self._attached = attached
         if self._settled is not None and now >= self._settled:
             self._settle()

@@ -5,6 +5,7 @@ A symbolic link keeps one name for it, as udev's by-id links do for a real port.
 
 import os
 import select
+import termios
 import tty
 from pathlib import Path
 
@@ -74,6 +75,14 @@ class Terminal:
             return os.write(self._end, data) == len(data)
         except OSError:
             return False
+
+    def forget_unread(self) -> None:
+        """Lose what a host that has gone did not read, as a real line does."""
+        if self._end is None:
+            return
+        host_end = os.open(self.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        termios.tcflush(host_end, termios.TCIFLUSH)
+        os.close(host_end)
 
     def _events(self, timeout_ms: int) -> int:
         assert self._end is not None

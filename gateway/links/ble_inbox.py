@@ -1,10 +1,8 @@
 """What a Bluetooth device has said and nobody has read yet; a link that only listens to advertisements."""
 
-import asyncio
-from collections import deque
-
 from drivers.catalogue import Advertisement
 from gateway.links.ble_adverts import Advert, values
+from gateway.links.unread import Unread
 from protocol.errors import LinkError, Lost, Unavailable
 from protocol.framing import Value
 
@@ -18,46 +16,26 @@ AGAIN_S = 60.0
 BlueZ goes on telling a device's last data with each sign of life until it forgets the device, after 30 s."""
 
 
-class Inbox:
-    """Values in the order in which they came, all of which are read before the loss of the link is told.
+class Inbox(Unread[Value]):
+    """Values in the order in which they came.
 
     Bounded: a device that says more than anybody can read is cut off, what it said before is kept.
     """
 
-    def __init__(self) -> None:
-        self._values: deque[Value] = deque()
-        self._stirred = asyncio.Event()
-        self.lost: LinkError | None = None
-
-    def put(self, value: Value) -> None:
+    def put(self, one: Value) -> None:
         """Take one value; nothing is waited for and nothing is decoded here."""
-        if self.lost is not None or not value:
+        if self.lost is not None or not one:
             return
-        if len(value) > LONGEST or len(self._values) >= MOST_VALUES:
-            self.end(Lost(f"{len(value)} bytes, {len(self._values)} values unread", code="ble.flood"))
+        if len(one) > LONGEST or len(self) >= MOST_VALUES:
+            self.end(Lost(f"{len(one)} bytes, {len(self)} values unread", code="ble.flood"))
             return
-        self._values.append(value)
-        self._stirred.set()
+        super().put(one)
 
-    def put_newest(self, value: Value, most: int) -> None:
+    def put_newest(self, one: Value, most: int) -> None:
         """Take one value of a sort that may be missed: beyond *most* the oldest goes."""
-        if len(self._values) >= most:
-            self._values.popleft()
-        self.put(value)
-
-    def end(self, fault: LinkError) -> None:
-        """Note why no more will come; the first reason stands."""
-        self.lost = self.lost or fault
-        self._stirred.set()
-
-    async def take(self) -> Value:
-        """Return the next value, waiting for it; safe to cancel. Raises the reason why no more will come."""
-        while not self._values:
-            if self.lost is not None:
-                raise self.lost
-            self._stirred.clear()
-            await self._stirred.wait()
-        return self._values.popleft()
+        if len(self) >= most:
+            self.drop_oldest()
+        self.put(one)
 
 
 class AdvertLink:

@@ -9,12 +9,12 @@ import asyncio
 import ctypes
 import errno
 import os
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 
 from gateway.links.ports import Bulk, refusal
+from gateway.links.unread import Unread
 from protocol.errors import Lost
 
 WAITING = 2
@@ -121,11 +121,9 @@ class BulkLink:
         self._descriptor = descriptor
         self._device = device
         self._loop = asyncio.get_running_loop()
-        self._inbox: deque[bytes] = deque()
-        self._stirred = asyncio.Event()
+        self._unread = Unread[bytes]()
         self._writing = asyncio.Lock()
         self._running: dict[int, _Running] = {}
-        self._lost: str | None = None
         self._loop.add_writer(descriptor, self._reap)
         try:
             for _ in range(WAITING):
@@ -135,18 +133,12 @@ class BulkLink:
 
     async def read(self) -> bytes:
         """Return the next bytes, waiting for them; safe to cancel, nothing is dropped then."""
-        while not self._inbox:
-            if self._lost is not None:
-                raise Lost(f"{self._name}: {self._lost}")
-            self._stirred.clear()
-            await self._stirred.wait()
-        return self._inbox.popleft()
+        return await self._unread.take()
 
     async def write(self, data: bytes) -> None:
         """Send *data* as one transfer; returns when the device has taken it."""
         async with self._writing:
-            if self._lost is not None:
-                raise Lost(f"{self._name}: {self._lost}")
+            self._unread.must_go_on()
             sending = _Running.of(self._device.outs, data, self._loop.create_future())
             assert sending.done is not None
             try:
@@ -194,8 +186,7 @@ class BulkLink:
             self._written(one.done, one.transfer.status)
             return
         if one.transfer.actual_length:
-            self._inbox.append(one.data.raw[: one.transfer.actual_length])
-            self._stirred.set()
+            self._unread.put(one.data.raw[: one.transfer.actual_length])
         if one.transfer.status:
             raise OSError(-one.transfer.status, os.strerror(-one.transfer.status))
         self._submit(one)
@@ -209,14 +200,13 @@ class BulkLink:
             done.set_result(None)
 
     def _end(self, why: str) -> None:
-        if self._lost is not None:
+        if self._unread.lost is not None:
             return
-        self._lost = why
+        self._unread.end(Lost(f"{self._name}: {why}"))
         self._loop.remove_writer(self._descriptor)
         for one in self._running.values():
             if one.done is not None:
                 self._written(one.done, -errno.ENODEV)
-        self._stirred.set()
 
 
 def _claimed(device: Bulk) -> int:

@@ -9,7 +9,6 @@ import asyncio
 import fcntl
 import os
 import re
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from drivers.catalogue import Hid
 from gateway.links import Link
 from gateway.links.ports import ROOT, hids, refusal, resolve
 from gateway.links.serial import LineSettings, open_serial
+from gateway.links.unread import Unread
 from protocol.errors import Lost
 
 LONGEST = 4096
@@ -53,21 +53,14 @@ class HidLink:
         self._descriptor = descriptor
         self._size = size
         self._loop = asyncio.get_running_loop()
-        self._inbox: deque[bytes] = deque()
-        self._stirred = asyncio.Event()
+        self._unread = Unread[bytes]()
         self._writing = asyncio.Lock()
-        self._lost: str | None = None
         self._listening = False
         self._listen()
 
     async def read(self) -> bytes:
         """Return the next report, waiting for it; safe to cancel, nothing is dropped then."""
-        while not self._inbox:
-            if self._lost is not None:
-                raise Lost(f"{self._name}: {self._lost}")
-            self._stirred.clear()
-            await self._stirred.wait()
-        report = self._inbox.popleft()
+        report = await self._unread.take()
         self._listen()
         return report
 
@@ -99,8 +92,7 @@ class HidLink:
     async def _give(self, way: Callable[[int, bytes], int], report: bytes) -> None:
         """Hand *report* to the kernel, which waits for the device, in a thread. Raises Lost."""
         async with self._writing:
-            if self._lost is not None:
-                raise Lost(f"{self._name}: {self._lost}")
+            self._unread.must_go_on()
             work = asyncio.ensure_future(asyncio.to_thread(way, self._descriptor, report))
             try:
                 await asyncio.shield(work)
@@ -112,7 +104,7 @@ class HidLink:
 
     def _listen(self) -> None:
         """Hear the device while there is room for what it says."""
-        room = self._lost is None and len(self._inbox) < INBOX
+        room = self._unread.lost is None and len(self._unread) < INBOX
         if room and not self._listening:
             self._loop.add_reader(self._descriptor, self._take)
         elif self._listening and not room:
@@ -130,14 +122,12 @@ class HidLink:
         if not report:
             self._end("pulled out")
             return
-        self._inbox.append(report)
-        self._stirred.set()
+        self._unread.put(report)
         self._listen()
 
     def _end(self, why: str) -> None:
-        self._lost = self._lost or why
+        self._unread.end(Lost(f"{self._name}: {why}"))
         self._listen()
-        self._stirred.set()
 
 
 def node(target: str) -> Path | None:

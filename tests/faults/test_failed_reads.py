@@ -36,8 +36,8 @@ class Box:
 
     def fails(self, times: int, after: int = 0) -> None:
         """Let so many reads fail, *after* so many that do not."""
-        self.kernel_forgets()
         self.volume.unread = range(after, min(after + times, sys.maxsize))
+        self.kernel_forgets()  # last, or somebody who reads meanwhile lets it know the file again
 
     def kernel_forgets(self) -> None:
         """Let the next reads come to the disk: whoever opens the file empties the kernel's memory of it."""

@@ -1,5 +1,7 @@
 """The simulated machines say, byte for byte, what the documents print, and report what no gateway may do."""
 
+import os
+from collections import deque
 from collections.abc import Mapping
 from datetime import datetime
 from random import Random
@@ -30,7 +32,7 @@ from tools.simulators import (
     names,
     simulator,
 )
-from tools.terminal import garbled
+from tools.terminal import Terminal, garbled
 
 ID = "12345678901234567890"
 MEASURING = [name for name in names() if every()[name].kinds]
@@ -219,3 +221,36 @@ def test_at_a_wrong_baud_rate_no_line_arrives() -> None:
     line = b"2026,07,11,09,05,12345678901234567890,0,120,080,072,0\r\n"
     assert b"120" not in garbled(line)
     assert garbled(line)
+
+
+def test_an_analyser_takes_no_old_answer_for_the_one_to_its_frame():
+    """A host that came and went while it paused is no reason to ask twice, nor is a late answer one."""
+    device, said, answer = machine("astm"), [], None
+    come: deque[Cue] = deque([Measure({"glucose": "5.6"})])
+    while True:
+        act, answer = device.send(answer), None
+        match act:
+            case Await(seconds):
+                if not come and seconds != 0:
+                    break
+                answer = come.popleft() if come else None
+            case Say(data):
+                said.append(data)
+                come += [Heard(b"\x15")] if len(said) == 1 else []
+            case Pause():
+                come += [Attached(), Attached(), Heard(b"\x06"), Attached()]
+    assert said == [b"\x05", b"\x05"]
+
+
+def test_what_a_host_did_not_read_is_gone_with_it(tmp_path):
+    terminal = Terminal(tmp_path / "port")
+    terminal.plug()
+    first = os.open(terminal.path, os.O_RDWR | os.O_NOCTTY)
+    assert terminal.write(b"unread")
+    os.close(first)
+    terminal.forget_unread()
+    second = os.open(terminal.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    with pytest.raises(BlockingIOError):
+        os.read(second, 100)
+    os.close(second)
+    terminal.unplug()

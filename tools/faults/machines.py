@@ -72,6 +72,8 @@ class Machine:
                 attached = not attached
                 if attached:
                     self._cues.put_nowait(Attached())
+                else:
+                    self.terminal.forget_unread()
             if data := self.terminal.read():
                 self._hear(data)
             await asyncio.sleep(LOOK_S)
@@ -100,6 +102,8 @@ class Machine:
                     pass
 
     async def _next(self, seconds: float | None) -> Cue | None:
+        if not self._cues.empty():
+            return self._cues.get_nowait()
         with suppress(TimeoutError):
             return await asyncio.wait_for(self._cues.get(), seconds)
         return None

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -19,6 +20,8 @@ from pathlib import Path
 
 from tools.stage import free_port
 
+STOP_S = 30.0
+"""TimeoutStopSec of systemd/checkup-gateway.service."""
 BEFOREHAND = (
     "gateway.app",
     "gateway.outside",
@@ -62,14 +65,20 @@ class Nursery:
         return life
 
     def end(self, life: int, number: signal.Signals = signal.SIGKILL) -> int:
-        """Send a life this signal, wait for its end and return its status, negative for a signal."""
+        """Send a life this signal, wait for its end and return its status, negative for a signal.
+
+        One that does not end in time is killed, as systemd does it.
+        """
         os.kill(life, number)
-        return self.ended(life)
+        return self._waited(life, STOP_S)
 
     def ended(self, life: int) -> int:
         """Wait for a life to end by itself; return its status."""
+        return self._waited(life, None)
+
+    def _waited(self, life: int, seconds: float | None) -> int:
         self._lives.discard(life)
-        return self._ask({"wait": life})
+        return self._ask({"wait": life, "seconds": seconds})
 
     def _ask(self, asked: Mapping[str, object]) -> int:
         assert self._parent.stdin is not None
@@ -88,7 +97,7 @@ def main() -> None:
         asked = json.loads(line)
         if "wait" in asked:
             lives.discard(asked["wait"])
-            _say(os.waitstatus_to_exitcode(os.waitpid(asked["wait"], 0)[1]))
+            _say(_ended(asked["wait"], asked["seconds"]))
             continue
         life = os.fork()
         if life == 0:
@@ -97,6 +106,19 @@ def main() -> None:
         _say(life)
     for life in lives:
         os.kill(life, signal.SIGKILL)
+
+
+def _ended(life: int, seconds: float | None) -> int:
+    """Return the status of a life when it has ended, killed after so many seconds."""
+    late = threading.Timer(seconds or 0, os.kill, (life, signal.SIGKILL))
+    if seconds is not None:
+        late.start()
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(life, 0)[1])
+    finally:
+        late.cancel()
+        if seconds is not None:
+            late.join()  # a process that has other threads must not fork
 
 
 def _warm() -> None:

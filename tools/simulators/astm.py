@@ -116,6 +116,7 @@ class _Analyser:
                 return
 
     def _transfer(self, message: _Message) -> Sending:
+        yield from self._heed()
         self._interrupted = False
         yield Say(ENQ)
         answer = yield from self._answer()
@@ -130,6 +131,12 @@ class _Analyser:
                 return False
         yield Say(EOT)
         return True
+
+    def _heed(self) -> Device:
+        """Take in what came while nobody waited: an old answer is none to what is said next."""
+        while (cue := (yield Await(0))) is not None:
+            if not isinstance(cue, Attached | Heard):
+                self._cues.append(cue)
 
     def _parts(self, message: _Message) -> list[tuple[bytes, bool]]:
         text, size = message.text(self._setup.clock()), SIZES[self._setup.options["frame"]]
