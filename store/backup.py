@@ -23,7 +23,7 @@ import msgspec
 
 from protocol.errors import DiskFull, GatewayError, JournalDamaged, StoreError
 from store import integrity
-from store.faults import os_error, store_error
+from store.faults import change_mode, os_error, store_error
 from store.integrity import Report
 
 MADE = "%Y%m%dT%H%M%SZ"
@@ -106,7 +106,7 @@ def _checked(connection: sqlite3.Connection, part: Path) -> Report:
         copy.execute("PRAGMA synchronous = OFF")  # it is made durable as a whole
         connection.backup(copy)
         # One file that needs no companion: the copy may travel on a stick.
-        copy.execute("PRAGMA journal_mode = DELETE")
+        change_mode(copy, "DELETE")
     descriptor = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

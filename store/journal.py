@@ -14,7 +14,7 @@ from protocol.errors import JournalDamaged, JournalHeld, StoreError
 from store import aside, backup, chain, intruders, keyring, outbox, signing, version
 from store.aside import Recovery
 from store.facts import Fact, Instant
-from store.faults import may_pass, must_be_readable, os_error, store_error
+from store.faults import change_mode, may_pass, must_be_readable, os_error, store_error
 from store.integrity import tail_problems
 from store.migrations import migrate
 from store.pen import Head, Pen
@@ -270,7 +270,7 @@ def _ready(connection: sqlite3.Connection, path: Path, pen: Pen) -> tuple[Pen, H
     """Set the connection up, read the settings back, bring the schema up to date, check the chain's end."""
     connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-    connection.execute("PRAGMA journal_mode = WAL")
+    change_mode(connection, "WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     connection.execute("PRAGMA temp_store = MEMORY")

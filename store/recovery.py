@@ -15,6 +15,7 @@ from protocol.errors import JournalDamaged
 from store import migrations, remains, rows, salvage, signing
 from store.aside import SIDES, Recovery, beside, finish, free, new_mark, sync
 from store.facts import Pruned, Recovered
+from store.faults import change_mode
 from store.pen import Head, Pen
 from store.proof import Run
 from store.transaction import Transaction
@@ -48,7 +49,7 @@ def recover(path: Path, pen_of: Callable[[sqlite3.Connection], Pen]) -> Recovery
             target.execute(sql)
         target.execute("COMMIT")
         target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        target.execute("PRAGMA journal_mode = DELETE")
+        change_mode(target, "DELETE")
     except BaseException:
         target.close()
         for side in SIDES:
@@ -69,7 +70,7 @@ def recover(path: Path, pen_of: Callable[[sqlite3.Connection], Pen]) -> Recovery
 def _tables(target: sqlite3.Connection, path: Path) -> None:
     """Make the tables of an empty journal, without a key and with facts in any order."""
     target.execute("PRAGMA page_size = 1024")
-    target.execute("PRAGMA journal_mode = WAL")
+    change_mode(target, "WAL")
     with tempfile.TemporaryDirectory() as scratch:
         migrations.migrate(target, path, Vault(Path(scratch) / "key"))
     target.execute("DELETE FROM keys")

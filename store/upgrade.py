@@ -12,6 +12,7 @@ import msgspec
 
 from protocol.errors import JournalDamaged, StoreError
 from store import vault
+from store.faults import change_mode
 from store.residents import Resident
 from store.vault import Vault
 
@@ -41,7 +42,7 @@ def keep(connection: sqlite3.Connection, path: Path) -> None:
     copy = sqlite3.connect(target, isolation_level=None)
     try:
         connection.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")
+        change_mode(copy, "DELETE")
         counted = [_counted(one) for one in (connection, copy)]
         sound = copy.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",)
     finally:
