@@ -50,6 +50,8 @@ MAY = {
 }
 """Where an error can come from such a call at all; EIO and EINTR come from every one."""
 ATTACH_S, PATIENCE_S, TRIES = 10.0, 4.0, 4
+UNTRUE = frozenset({"store.second_writer", "store.side_car"})
+"""What no answer may say here: nobody else writes."""
 LINE = re.compile(r"\d+\s+(\w+)\(")
 CHINESE = re.compile(r"[一-鿿]")
 
@@ -188,6 +190,8 @@ def _words(box: Box, found: Found) -> Iterable[str]:
     for answer in box.refusals:
         found.codes[_code(answer)] += 1
         told = answer.json() if answer.headers["content-type"] == "application/problem+json" else {}
+        if _code(answer) in UNTRUE:
+            yield f"untrue: {_code(answer)}"
         if not CHINESE.search(str(told.get("detail", ""))) or not told.get("code"):
             yield f"no words: {answer.status_code} {answer.text[:100]}"
 
