@@ -34,7 +34,7 @@ SHOWN = ("systolic", "diastolic", "pulse_rate")
 DRIVERS = ("omron_hbp", "astm")
 STATE = "state"
 UNLIKE = 8
-"""People in a row whose blood sugars differ: two equal results of one second are one to an analyser's reader."""
+"""People in a row whose blood sugars differ: an analyser's results of one second are told apart by value."""
 _NUMBERS = itertools.count(1)
 
 
