@@ -17,11 +17,10 @@ from gateway import receiving, verification
 from gateway.verification import Case
 from protocol.errors import RequestRefused
 from protocol.readings import Measure
-from store.facts import Corrected, Measurement, Value
+from store.facts import VERIFIED, Corrected, Measurement, Value
 from store.journal import Transaction
 
 NUMBER = re.compile(r"\d{1,4}(\.\d{1,3})?")
-READY = frozenset({"final", "corrected"})
 SIZE = frozenset({Measure.BODY_HEIGHT, Measure.BODY_WEIGHT})
 NONSENSE: Mapping[str, str] = {
     "machine_range": "correct.range",
@@ -55,7 +54,7 @@ def correct(tx: Transaction, measurement_id: str, asked: Correction, zone: ZoneI
     measurement = tx.measurement(measurement_id)
     if measurement is None or measurement.status == "entered-in-error":
         raise RequestRefused(measurement_id, code="measurement.unknown")
-    if measurement.status not in READY:
+    if measurement.status not in VERIFIED:
         raise RequestRefused(measurement_id, code="correct.not_final")
     values = _stated(measurement, asked)
     _must_make_sense(measurement, values, unusual=asked.unusual)
@@ -135,7 +134,7 @@ def _based_on(tx: Transaction, measurement: Measurement) -> list[Measurement]:
     return [
         other
         for other in tx.measurements_of_exam(measurement.exam or "")
-        if measurement.id in other.derived_from and other.id != measurement.id and other.status in READY
+        if measurement.id in other.derived_from and other.id != measurement.id and other.status in VERIFIED
     ]
 
 

@@ -8,7 +8,17 @@ from gateway.service import ExamRequest
 from protocol.errors import RequestRefused
 from protocol.readings import CardRead
 from store.exams import Exam
-from store.facts import Bound, DevicePointed, ExamClosed, ExamOpened, Measurement, Reissued, Resent, Voided
+from store.facts import (
+    VERIFIED,
+    Bound,
+    DevicePointed,
+    ExamClosed,
+    ExamOpened,
+    Measurement,
+    Reissued,
+    Resent,
+    Voided,
+)
 from store.journal import Transaction
 from store.residents import Identifier, Resident
 
@@ -94,9 +104,9 @@ def bind(
     if measurement is None or measurement.status == "entered-in-error":
         raise RequestRefused(measurement_id, code="measurement.unknown")
     exam = _exam(tx, exam_id) if exam_id is not None else None
-    if exam is not None and measurement.exam == exam.id and measurement.status in {"final", "corrected"}:
+    if exam is not None and measurement.exam == exam.id and measurement.status in VERIFIED:
         return measurement_id
-    if measurement.status in {"final", "corrected"}:
+    if measurement.status in VERIFIED:
         measurement_id = _reissue(tx, measurement, operator, reason)
     tx.append(
         Bound(

@@ -18,13 +18,10 @@ from gateway.binding import BindingCase, Decision, OpenExam
 from gateway.verification import Case
 from protocol.quantities import Quantity
 from protocol.readings import PERSONAL, Kind, Measure, Reading
-from store.facts import Bound, Derived, Effective, Instant, Judged, Measurement, Received, Value
+from store.facts import VERIFIED, Bound, Derived, Effective, Instant, Judged, Measurement, Received, Value
 from store.journal import Transaction
 
 log = logging.getLogger(__name__)
-
-MAY_BE_SENT = frozenset({"final", "corrected"})
-"""That the time of such a one is not known after all must be sent, too, not held back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +211,7 @@ def judge(
     status = verification.status(measurement.exam is not None, found)
     if status == "final" and bmi is not None:
         tx.append(bmi)
-    if (status == "final" or was is not None) and measurement.status in MAY_BE_SENT:
+    if (status == "final" or was is not None) and measurement.status in VERIFIED:
         status = "corrected"
     tx.append(Judged(measurement=measurement_id, status=status, effective=effective, findings=found))
 
@@ -256,5 +253,5 @@ def _standing(tx: Transaction, measurement: Measurement) -> list[Measurement]:
     return [
         other
         for other in tx.measurements_of_exam(measurement.exam or "")
-        if other.status in {"final", "corrected"} and other.id != measurement.id
+        if other.status in VERIFIED and other.id != measurement.id
     ]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from store.chain import Problem
-from store.outbox import READY
+from store.facts import VERIFIED
 from store.vault import ERASED
 
 WITHDRAWN = "entered-in-error"
@@ -134,9 +134,9 @@ def _untold(row: _Row, told: _Told) -> str | None:
             said = told.refused.get(row.version, (0, b""))[1].decode()
             right = refused and row.reason in {None, said}
         case "held":
-            right = row.status != WITHDRAWN and (row.status not in READY or bool(row.nobody))
+            right = row.status != WITHDRAWN and (row.status not in VERIFIED or bool(row.nobody))
         case "waiting":
-            ready = row.status == WITHDRAWN or row.status in READY
+            ready = row.status == WITHDRAWN or row.status in VERIFIED
             right = ready and not refused and row.version not in told.delivered
         case _:
             right = False

@@ -12,6 +12,8 @@ from typing import Literal
 import msgspec
 
 Status = Literal["preliminary", "final", "corrected", "entered-in-error"]
+VERIFIED: frozenset[Status] = frozenset({"final", "corrected"})
+"""What is forwarded; such a one may have been sent, so what changes of it later must be sent too."""
 Severity = Literal["note", "warning", "blocking"]
 Quality = Literal[
     "device_synchronised", "device_corrected", "gateway_synchronised", "gateway_unsynchronised", "unknown"

@@ -10,14 +10,13 @@ from typing import Literal
 import msgspec
 
 from store import rows, vault
-from store.facts import Instant, Measurement
+from store.facts import VERIFIED, Instant, Measurement
 from store.residents import Resident, Unnamed
 from store.vault import ERASED, Ring
 
 State = Literal["waiting", "parked", "delivered"]
 DELIVERY = "SELECT forwarder, measurement, version, state, attempts, reason, receipt, seq FROM outbox"
 IN_FORCE = "SELECT name FROM forwarders WHERE left_at IS NULL ORDER BY name"
-READY = frozenset({"final", "corrected"})
 _decode_receipt = msgspec.json.Decoder(dict[str, str]).decode
 
 
@@ -88,7 +87,7 @@ def queue(
     but withdrawals.
     """
     owner = measurement.resident
-    ready = measurement.status in READY and owner is not None and not vault.is_erased(connection, owner)
+    ready = measurement.status in VERIFIED and owner is not None and not vault.is_erased(connection, owner)
     for forwarder in forwarders:
         if ready:
             connection.execute(

@@ -9,11 +9,10 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from gateway import messages
-from gateway.correcting import READY
 from gateway.service import DeviceState
 from gateway.web.language import Language, mark
 from gateway.web.words import KINDS, MEASURES, clock_time, listed, number, unit
-from store.facts import Measurement, Value
+from store.facts import VERIFIED, Measurement, Value
 
 ALWAYS = ("blood_pressure", "glucose", "body_size")
 MAIN = {"glucose": "glucose", "temperature": "body_temperature", "oximetry": "spo2"}
@@ -199,7 +198,7 @@ def measured(language: Language, one: Measurement) -> str:
 
 def _changes(language: Language, kind: str, found: Sequence[Measurement]) -> list[tuple[str, str]]:
     """Return what may be changed of this card: its last measurement; height and weight may be two."""
-    ready = [one for one in found if one.status in READY]
+    ready = [one for one in found if one.status in VERIFIED]
     if kind != "body_size":
         return [(one.id, language.say(mark("Change"))) for one in ready if one is found[-1]]
     shown = {one.id: one for one in {name: one for one in ready for name in one.values}.values()}
@@ -243,11 +242,11 @@ def verdict(language: Language, one: Measurement) -> Said:
         return Said("check", "?", language.say(mark("Measure again")))
     rules = {finding.rule for finding in one.findings}
     beyond = next((said for rule, said in BEYOND.items() if rule in rules), None)
-    if beyond is not None and one.status in {"final", "corrected"}:
+    if beyond is not None and one.status in VERIFIED:
         return replace(beyond, word=language.say(beyond.word))
     if "warning" in severities:
         return Said("check", "!", language.say(mark("Please check")))
-    if one.status in {"final", "corrected"}:
+    if one.status in VERIFIED:
         return Said("ok", "✔", language.say(mark("Recorded")))
     return Said("wait", "…", language.say(mark("Stored, not yet assigned")))
 

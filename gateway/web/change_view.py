@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from gateway.correcting import READY
 from gateway.web.cards import measured, source
 from gateway.web.views import Views
 from gateway.web.words import KINDS, MEASURES, listed, unit
 from protocol.readings import Measure
+from store.facts import VERIFIED
 
 TRAY = "-"
 """Chosen instead of a person: back to the tray."""
@@ -16,7 +16,7 @@ def change(views: Views, wanted: str | None, typed: Mapping[str, str] | None = N
     """Return a measurement's values in a form, *typed* over them; `one` is None where none can be changed."""
     one = views.queries.measurement(wanted) if wanted else None
     exam = views.queries.exam(one.exam) if one is not None and one.exam else None
-    if one is None or exam is None or one.status not in READY:
+    if one is None or exam is None or one.status not in VERIFIED:
         return {"one": None}
     given, say = typed or {}, views.language.say
     rows = [
