@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from store.durable import sync
 from store.facts import Audited
 
 NAME = "audit.pending"
@@ -32,7 +33,7 @@ def keep(state: Path, entry: Audited) -> None:
         os.lseek(file, 0, os.SEEK_END)
         os.write(file, (b"\n" if torn else b"") + msgspec.json.encode(entry) + b"\n")
         os.fsync(file)
-        _sync(state)
+        sync(state)
 
 
 @contextmanager
@@ -49,7 +50,7 @@ def taken(state: Path) -> Iterator[list[Audited]]:
         lines = os.pread(file, os.fstat(file).st_size, 0).splitlines()
         yield [_entry(line) for line in lines if line]
         path.unlink()
-        _sync(state)
+        sync(state)
 
 
 def _entry(line: bytes) -> Audited:
@@ -71,11 +72,3 @@ def _held(path: Path, flags: int, way: int = 0) -> Iterator[int]:
                 return
         finally:
             os.close(file)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

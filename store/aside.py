@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from store import migrations
+from store.durable import sync
 
 MARK_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 MARK_LENGTH = 6
@@ -88,12 +89,3 @@ def free(path: Path) -> Path:
         return known[-1]
     last = int(known[-1].suffix.removeprefix(".damaged-")) if known else 0
     return beside(path, f"damaged-{last + 1}")
-
-
-def sync(path: Path) -> None:
-    """Make a file, or the names in a folder, durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

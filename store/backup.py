@@ -23,7 +23,8 @@ import msgspec
 
 from protocol.errors import DiskFull, GatewayError, JournalDamaged, StoreError
 from store import integrity
-from store.faults import change_mode, os_error, store_error
+from store.durable import change_mode, sync
+from store.faults import os_error, store_error
 from store.integrity import Report
 
 MADE = "%Y%m%dT%H%M%SZ"
@@ -131,16 +132,7 @@ def _named(part: Path, target: Path) -> None:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         part.replace(target)
     part.unlink(missing_ok=True)
-    sync_folder(target.absolute().parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names in *folder* durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(target.absolute().parent)
 
 
 def ready_file(path: Path) -> Path:
@@ -163,7 +155,7 @@ def finish(path: Path) -> None:
         for name in ("-wal", "-shm"):  # of what was moved aside
             path.with_name(f"{path.name}{name}").unlink(missing_ok=True)
         ready.rename(path)
-        sync_folder(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise os_error(error, path) from error
 

@@ -23,15 +23,6 @@ UNNAMED_FILES_UNKNOWN = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT}
 """How a file system that knows no files without a name refuses one."""
 
 
-def change_mode(connection: sqlite3.Connection, mode: str) -> None:
-    """Change how the file is written: `WAL` or `DELETE`. Raises sqlite3.Error where that could not be done.
-
-    SQLite names the new mode first and commits the change to the file after it; whoever does not read on is
-    not told that this failed, and the connection calls the mode by its new name while it writes in the old.
-    """
-    connection.execute(f"PRAGMA journal_mode = {mode}").fetchall()
-
-
 def os_error(error: OSError, where: Path) -> StoreError:
     """Return what the kernel's error means for a journal at *where*."""
     detail = f"{where}: {error.strerror}"

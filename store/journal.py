@@ -13,8 +13,9 @@ from typing import TypeVar
 from protocol.errors import JournalDamaged, JournalHeld, StoreError
 from store import aside, backup, chain, intruders, keyring, outbox, signing, version
 from store.aside import Recovery
+from store.durable import change_mode, sync
 from store.facts import Fact, Instant
-from store.faults import change_mode, may_pass, must_be_readable, os_error, store_error
+from store.faults import may_pass, must_be_readable, os_error, store_error
 from store.integrity import tail_problems
 from store.migrations import migrate
 from store.pen import Head, Pen
@@ -220,7 +221,7 @@ def _write_again(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    _sync_folder(path.parent)
+    sync(path.parent)
 
 
 def hold(path: Path) -> int:
@@ -251,19 +252,10 @@ def _connect(path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         path.chmod(0o600)
         for folder in (path.parent, path.parent.parent):
-            _sync_folder(folder)
+            sync(folder)  # SQLite does it for its own side files only
     except OSError as error:
         raise os_error(error, path) from error
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new file's name durable; SQLite does it for its own side files only."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _ready(connection: sqlite3.Connection, path: Path, pen: Pen) -> tuple[Pen, Head]:

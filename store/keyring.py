@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from protocol.errors import StoreError
+from store.durable import sync
 
 SECRET_BYTES = 32
 WORDS = """\
@@ -109,7 +110,7 @@ def make(path: Path, like: Path | None = None) -> bytes:
         finally:
             draft.unlink()
         for folder in (path.parent, *above):
-            _sync(folder)
+            sync(folder)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}", code="vault.key_unwritable") from error
     return secret
@@ -126,7 +127,7 @@ def replace(path: Path, kept: Sequence[bytes]) -> None:
             before = path.stat()
             os.chown(draft, before.st_uid, before.st_gid)
         draft.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}", code="vault.key_unwritable") from error
 
@@ -149,15 +150,7 @@ def secure(path: Path) -> None:
     """
     try:
         for one in (path, path.parent):
-            _sync(one)
+            sync(one)
     except OSError as error:
         if error.errno not in NEVER_SYNCED:
             raise StoreError(f"{path}: {error.strerror}", code="vault.key_unwritable") from error
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from protocol.errors import JournalDamaged
 from store import migrations, remains, rows, salvage, signing
-from store.aside import SIDES, Recovery, beside, finish, free, new_mark, sync
+from store.aside import SIDES, Recovery, beside, finish, free, new_mark
+from store.durable import change_mode, sync
 from store.facts import Pruned, Recovered
-from store.faults import change_mode
 from store.pen import Head, Pen
 from store.proof import Run
 from store.transaction import Transaction

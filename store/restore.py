@@ -17,6 +17,7 @@ import msgspec
 from protocol.errors import RequestRefused, StoreError
 from store import backup
 from store.aside import new_mark
+from store.durable import sync
 from store.facts import Audited, Instant
 from store.faults import os_error, store_error
 from store.journal import Journal, hold
@@ -204,7 +205,7 @@ def _whole(part: Path, ready: Path) -> None:
         raise StoreError(f"{part} is still open")
     part.with_name(f"{part.name}.lock").unlink(missing_ok=True)
     part.replace(ready)
-    backup.sync_folder(ready.parent)
+    sync(ready.parent)
 
 
 def _swapped(path: Path) -> Path | None:
@@ -216,7 +217,7 @@ def _swapped(path: Path) -> Path | None:
         if wal.exists():  # under both names until the journal has gone from the one
             os.link(wal, aside.with_name(f"{aside.name}-wal"))
         path.rename(aside)
-        backup.sync_folder(path.parent)
+        sync(path.parent)
     backup.finish(path)
     return aside
 

@@ -12,7 +12,7 @@ import msgspec
 
 from protocol.errors import JournalDamaged, StoreError
 from store import vault
-from store.faults import change_mode
+from store.durable import change_mode, sync
 from store.residents import Resident
 from store.vault import Vault
 
@@ -49,7 +49,7 @@ def keep(connection: sqlite3.Connection, path: Path) -> None:
         copy.close()
     if not sound or counted[0] != counted[1]:
         raise JournalDamaged(f"the copy made before the change is not the journal: {target}")
-    _sync(target)
+    sync(target)
 
 
 def _counted(connection: sqlite3.Connection) -> list[tuple[str, int]]:
@@ -92,7 +92,7 @@ def finish(connection: sqlite3.Connection, path: Path) -> None:
         raise StoreError("another program reads the journal while it is brought up to date")
     _compare(connection, copy)
     copy.replace(done)
-    _sync(path.parent)
+    sync(path.parent)
     wipe(done)
 
 
@@ -118,12 +118,4 @@ def wipe(path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     path.unlink()
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path.parent)
